@@ -160,6 +160,14 @@ pub enum Reason {
     ProcessWaiting,
     /// The process has waited for half a minute, and no executor that fits is registered; the message says which there are.
     NoExecutor,
+    /// Nothing can take the process as things stand, which may pass; half a minute later, the reason says what is missing.
+    ExecutorAwaited,
+    /// Every executor that fits runs another process; the message says since when.
+    ExecutorsBusy,
+    /// All executors of the type wait for the owner of the colony to approve them, for half a minute.
+    ExecutorsNotApproved,
+    /// The owner of the colony has paused assignments, for half a minute.
+    AssignmentsPaused,
     /// It asks for more nodes than any executor that fits registers; the colony assigns it all the same.
     TooManyNodes,
     /// The process is assigned.
@@ -262,6 +270,8 @@ pub enum Reason {
     BlueprintReady,
     /// The reconciler of the blueprint does not report that it is ready.
     BlueprintNotReady,
+    /// No executor of the handler's type is there to reconcile the blueprint; the message says which there are.
+    NoReconciler,
     /// The blueprint was removed in the colony and is not created again.
     BlueprintLost,
     /// All objects of the instance exist and are ready.

@@ -123,6 +123,12 @@ pub const ACCEPTED_GENERATION_ANNOTATION: &str = "colonies.io/accepted-generatio
 /// On a CRD that the operator made: how objects of each version become objects of the stored one, as JSON. It is written
 /// together with the schemas.
 pub const CONVERSIONS_ANNOTATION: &str = "colonies.io/conversions";
+
+/// The header with the bearer token of a user who reads logs and outputs: API servers pass no `Authorization` on.
+pub const RESULTS_TOKEN_HEADER: &str = "x-colonies-token";
+
+/// The port of the operator's Service at which users read logs and outputs, by its name.
+pub const RESULTS_PORT: &str = "results";
 /// On an instance of a defined kind: fields of other versions that this version cannot express, by version, as JSON.
 pub const PRESERVED_FIELDS_ANNOTATION: &str = "colonies.io/kept-fields";
 /// Key of the certificates of the authorities in the Secret of the conversion endpoint.

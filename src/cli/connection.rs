@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Arg, Args};
+use http::HeaderValue;
 
 use super::Failure;
 use crate::runtime::kubernetes::{self, Kubernetes};
@@ -34,6 +35,15 @@ impl Connection {
             kubernetes.namespace.clone_from(namespace);
         }
         Ok(kubernetes)
+    }
+
+    /// The bearer token by which it connects; none for a client certificate.
+    ///
+    /// # Errors
+    ///
+    /// When there is no usable configuration.
+    pub(super) async fn token(&self) -> Result<Option<HeaderValue>, Failure> {
+        Ok(kubernetes::token_by(self.kubeconfig.as_deref(), self.context.as_deref()).await?)
     }
 }
 

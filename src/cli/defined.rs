@@ -5,10 +5,9 @@ use kube::{Api, api::ListParams, core::ApiResource};
 use super::Failure;
 use crate::{
     api::{
-        instance::{AcceptedHandler, Instance, InstanceKind, KindTerms},
         kind::Kind,
         names::INSTANCE_LABEL,
-        resource_definition::{DefinitionScope, HandlerMode, ObjectKind, ResourceDefinition},
+        resource_definition::{HandlerMode, ObjectKind, ResourceDefinition},
     },
     runtime::kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
 };
@@ -23,31 +22,6 @@ pub(super) async fn find(kubernetes: &Kubernetes, kind: &str) -> Result<Resource
     let list = call(CALL_TIME_LIMIT, api.list(&ListParams::default())).await;
     let list = list.map_err(|error| error.explain("list ResourceDefinitions"))?;
     Ok(choose(list.items, kind)?)
-}
-
-/// An instance of a kind with processes.
-///
-/// # Errors
-///
-/// When its kind has another handler mode, or it cannot be read.
-pub(super) async fn get(
-    kubernetes: &Kubernetes,
-    definition: &ResourceDefinition,
-    namespace: &str,
-    name: &str,
-) -> Result<Instance, Failure> {
-    carried(definition, namespace, name)?;
-    let kind = &definition.spec.names.kind;
-    let instances = instances(definition).ok_or_else(|| format!("{kind} has no version with storage"))?;
-    let client = kubernetes.calls.clone();
-    let (api, place) = match definition.spec.scope {
-        DefinitionScope::Namespaced => {
-            (Api::<Instance>::namespaced_with(client, namespace, &instances), format!("{namespace}/"))
-        }
-        DefinitionScope::Cluster => (Api::<Instance>::all_with(client, &instances), String::new()),
-    };
-    let found = call(CALL_TIME_LIMIT, api.get(name)).await;
-    found.map_err(|error| error.explain(&format!("get {kind} {place}{name}")).into())
 }
 
 fn choose(definitions: Vec<ResourceDefinition>, wanted: &str) -> Result<ResourceDefinition, String> {
@@ -103,8 +77,12 @@ fn full_name(definition: &ResourceDefinition) -> String {
     format!("{}.{}", definition.spec.names.plural, definition.spec.group)
 }
 
-/// Whether instances have processes; if not, by what, and where to look.
-fn carried(definition: &ResourceDefinition, namespace: &str, name: &str) -> Result<(), String> {
+/// Whether instances have processes.
+///
+/// # Errors
+///
+/// When they have none; what they are made of instead, and where to look.
+pub(super) fn carried(definition: &ResourceDefinition, namespace: &str, name: &str) -> Result<(), String> {
     let handler = &definition.spec.handler;
     let kind = &definition.spec.names.kind;
     match handler.mode {
@@ -136,26 +114,15 @@ fn resource(kind: &ObjectKind) -> String {
 
 /// Where the API server has the instances of a kind.
 pub(super) fn resource_of(definition: &ResourceDefinition) -> Option<ApiResource> {
-    Some(instances(definition)?.terms().resource.clone())
-}
-
-/// Instances of a kind, by its definition.
-fn instances(definition: &ResourceDefinition) -> Option<InstanceKind> {
     let spec = &definition.spec;
     let version = spec.versions.iter().find(|version| version.storage)?;
-    Some(InstanceKind::new(KindTerms {
-        resource: ApiResource {
-            group: spec.group.clone(),
-            version: version.name.clone(),
-            api_version: format!("{}/{}", spec.group, version.name),
-            kind: spec.names.kind.clone(),
-            plural: spec.names.plural.clone(),
-        },
-        scope: spec.scope,
-        accepted: AcceptedHandler { handler: spec.handler.clone(), deletion_policy: spec.deletion_policy },
-        is_released: false,
-        schema: None,
-    }))
+    Some(ApiResource {
+        group: spec.group.clone(),
+        version: version.name.clone(),
+        api_version: format!("{}/{}", spec.group, version.name),
+        kind: spec.names.kind.clone(),
+        plural: spec.names.plural.clone(),
+    })
 }
 
 #[cfg(test)]

@@ -188,6 +188,7 @@ fn duration(status: &NodeStatus, now: Timestamp) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::documented::printed;
 
     fn workflow() -> ColonyWorkflow {
         let node = |name: &str, needs: &[&str]| json!({ "name": name, "dependencies": needs, "function": "f", "conditions": { "executorType": "t" } });
@@ -233,6 +234,8 @@ left failed:
   \u{fffd}[31mdisk full
 ";
         assert_eq!(text, expected);
+        let shown = text.replace("\u{fffd}[31m", "");
+        assert_eq!(shown, printed("kubectl colony graph render"), "as the page shows it");
     }
 
     /// The object may be one that is refused for its circle: it can be looked at all the same.

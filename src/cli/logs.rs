@@ -11,9 +11,9 @@ use super::{
     Failure,
     output::{Output, write},
     process::shown,
-    subject::{Found, Subject},
+    subject::{Found, Source, Subject},
 };
-use crate::colony::{Log, LogQuery, Session};
+use crate::colony::Log;
 
 /// How often more is asked for: the server does not report it.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -38,15 +38,15 @@ pub(super) struct Arguments {
 /// When the object, its process or its colony cannot be read; what to do about it.
 pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
     Runtime::new()?.block_on(async {
-        let (member, found) = arguments.subject.find().await?;
+        let (source, found) = arguments.subject.find().await?;
         let mut left: Vec<(Found, Printed)> =
             found.into_iter().map(|found| (found, Printed::default())).collect();
         while !left.is_empty() {
             let mut going_on = Vec::new();
             for (found, mut printed) in left {
                 // Asked before the lines are: what was written until the end is then among them.
-                let is_over = !arguments.follow || member.process(&found.id).await?.state.is_final();
-                if printed.more(&member, &found, arguments.output).await?.is_break() {
+                let is_over = !arguments.follow || source.process(&found).await?.state.is_final();
+                if printed.more(&source, &found, arguments.output).await?.is_break() {
                     return Ok(());
                 }
                 if !is_over {
@@ -75,12 +75,12 @@ impl Printed {
     /// Prints what is new, however much; `Break` when it is not read any more.
     async fn more(
         &mut self,
-        member: &Session,
+        source: &Source,
         found: &Found,
         output: Output,
     ) -> Result<ControlFlow<()>, Failure> {
         loop {
-            let lines = member.logs(&LogQuery::new(found.id.clone()).since(self.until)).await?;
+            let lines = source.logs(found, self.until).await?;
             let news: Vec<Log> = lines.into_iter().filter(|line| self.note(line)).collect();
             if news.is_empty() {
                 return Ok(ControlFlow::Continue(()));
@@ -128,7 +128,7 @@ fn json_of(line: &Log, found: &Found) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::colony::ProcessId;
+    use crate::{cli::documented::printed, colony::ProcessId};
 
     /// A program reads line by line while more comes.
     #[test]
@@ -151,6 +151,22 @@ mod tests {
         assert_eq!(text(Output::Json).lines().count(), 1);
         let twice = [text(Output::Yaml), text(Output::Yaml)].concat();
         assert_eq!(serde_norway::from_str::<Vec<Value>>(&twice).unwrap(), [json.clone(), json]);
+    }
+
+    #[test]
+    fn the_page_shows_lines_as_they_are() {
+        let line = |node: &str, message: &str| {
+            let line = Log {
+                process: ProcessId::new("p"),
+                executor: "cli-0".to_owned(),
+                message: message.to_owned(),
+                written_at: 0,
+            };
+            let found = Found { node: Some(node.to_owned()), id: ProcessId::new("p") };
+            line_of(&line, &found, Output::Text).unwrap()
+        };
+        let shown = [line("cut", "40 scenes"), line("join", "painting\n")].concat();
+        assert_eq!(shown, printed("kubectl colony logs --follow colonyworkflow/render"));
     }
 
     /// The server is asked for what was written since the last line, and may give that line again.

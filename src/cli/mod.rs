@@ -8,6 +8,8 @@ mod create;
 mod defined;
 mod definitions;
 mod doctor;
+#[cfg(test)]
+mod documented;
 pub mod explain;
 mod failure;
 mod get;
@@ -23,6 +25,8 @@ mod run;
 mod served;
 mod subject;
 mod table;
+pub mod texts;
+mod through_operator;
 mod trigger;
 mod uninstall;
 mod verify;

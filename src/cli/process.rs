@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::{Failure, output::Output, subject::Subject};
-use crate::colony::{Log, LogQuery, Process};
+use crate::colony::{Log, Process};
 
 /// Arguments of `process`.
 #[derive(Debug, Args)]
@@ -41,11 +41,11 @@ fn whole(found: &[(Process, Vec<Log>)]) -> Value {
 }
 
 async fn find(arguments: &Arguments) -> Result<Vec<(Process, Vec<Log>)>, Failure> {
-    let (member, found) = arguments.subject.find().await?;
+    let (source, found) = arguments.subject.find().await?;
     let mut processes = Vec::new();
     for one in found {
-        let process = member.process(&one.id).await?;
-        let log = member.logs(&LogQuery::new(one.id)).await?;
+        let process = source.process(&one).await?;
+        let log = source.logs(&one, 0).await?;
         processes.push((process, log));
     }
     Ok(processes)
@@ -111,6 +111,7 @@ pub(super) fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::documented::printed;
 
     fn process() -> Process {
         serde_json::from_value(json!({
@@ -120,6 +121,18 @@ mod tests {
             "errors": ["first\nsecond", "\u{1b}[31mred"],
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn the_page_shows_a_process_as_it_is() {
+        let process = serde_json::from_value(json!({
+            "processid": "1f2e…", "state": 2, "submissiontime": "2026-11-21T09:55:01Z", "assignedexecutorid": "5542".repeat(16),
+            "starttime": "2026-11-21T09:55:02Z", "endtime": "2026-11-21T09:57:40Z",
+            "spec": {"funcname": "encode", "label": "k8s:0b1c…/7d41…/1"}, "out": ["s3://out/4711.mp4"],
+        }))
+        .unwrap();
+        let text = text_of(&process, &[]).replace(&"5542".repeat(16), "5542…");
+        assert_eq!(text, printed("kubectl colony process colonyprocess/encode"));
     }
 
     /// Status cuts it; a user of this command wants the rest.

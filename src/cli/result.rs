@@ -54,10 +54,10 @@ pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn find(arguments: &Arguments) -> Result<Vec<Process>, Failure> {
-    let (member, found) = arguments.subject.find().await?;
+    let (source, found) = arguments.subject.find().await?;
     let mut processes = Vec::new();
     for one in found {
-        processes.push(member.process(&one.id).await?);
+        processes.push(source.process(&one).await?);
     }
     Ok(processes)
 }
@@ -115,6 +115,7 @@ fn for_terminal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::documented::printed;
 
     fn process(state: i64, output: &Value, node: &str) -> Process {
         serde_json::from_value(json!({
@@ -134,6 +135,12 @@ mod tests {
         let long = "x".repeat(3 << 20);
         assert_eq!(raw(json!([long])), long);
         assert_eq!(for_terminal("bell \u{7}"), "bell \u{fffd}\n");
+    }
+
+    #[test]
+    fn the_page_shows_an_output_as_it_is() {
+        let text = raw(&[process(2, &json!(["s3://out/4711.mp4"]), "")]).unwrap();
+        assert_eq!(for_terminal(&text), printed("kubectl colony output colonyprocess/encode"));
     }
 
     #[test]

@@ -202,6 +202,8 @@ async fn control(arguments: &Arguments, ground: ControllerSetup, shutdown: &Shut
         metrics: services.metrics.clone(),
         endpoint: services.endpoint.clone(),
         leadership: services.leadership.clone(),
+        results: services.configuration.results.clone(),
+        cluster_id: services.cluster.clone(),
         check: conversions,
     });
     if shutdown.drain(controllers::run(services, shutdown.clone()), DRAIN).await.is_none() {

@@ -1,16 +1,18 @@
 //! The processes that a command is about: those of an object, or one by its id.
 //!
 //! Reads only, with the permissions of its user: the object, its Colony, and the Secrets of that in the operator's
-//! namespace.
-
-use std::fmt::Debug;
+//! namespace. For users who may not read those, the operator reads what is theirs.
 
 use clap::Args;
-use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
+use kube::{Api, Resource, ResourceExt as _, core::ApiResource};
 
-use super::{Failure, connection::Connection, defined};
+use super::{
+    Failure,
+    connection::Connection,
+    defined,
+    served::ServedKind,
+    through_operator::{OperatorService, ThroughOperator},
+};
 use crate::{
     api::{
         colony::Colony,
@@ -18,13 +20,14 @@ use crate::{
         colony_workflow::ColonyWorkflow,
         condition::ConditionType,
         executor_deployment::ExecutorDeployment,
+        instance::Instance,
         kind::{HasKind, Kind},
         mirror::Mirrored,
         names::{COLONY_ANNOTATION, DEFAULT_COLONY_ANNOTATION, FLOW_ANNOTATION, PROCESS_ANNOTATION},
         request_flow::RequestFlow,
         request_state::RequestState,
     },
-    colony::{ProcessId, Session},
+    colony::{Log, LogQuery, Process, ProcessId, Session},
     diff::request::lists_jobs,
     runtime::{
         clock::Clock,
@@ -50,6 +53,9 @@ pub(super) struct Subject {
     /// Namespace of the operator, where the Secrets of Colonies are
     #[arg(long, value_name = "NAME", default_value = "colonyos-system", env = "POD_NAMESPACE")]
     operator_namespace: String,
+    /// Service of the operator, through which users read who may not read the key of the colony
+    #[arg(long, value_name = "NAME", default_value = "colonyos-operator-conversion")]
+    operator_service: String,
 }
 
 fn help() -> String {
@@ -68,22 +74,82 @@ pub(super) struct Found {
     pub id: ProcessId,
 }
 
-/// The processes of an object, and the Colony that it names.
-type OfObject = (Vec<Found>, Option<String>);
+/// The processes of an object, and where they are.
+struct OfObject {
+    found: Vec<Found>,
+    /// The Colony that it names.
+    colony: Option<String>,
+    /// Its kind, its namespace if it has one, and its name.
+    place: (ApiResource, Option<String>, String),
+}
+
+/// Where processes are read.
+pub(super) enum Source {
+    /// In the colony, as its member.
+    Colony(Session),
+    /// Of the operator, as a user of the cluster.
+    Operator(ThroughOperator),
+}
+
+impl Source {
+    /// A process, with its output.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub(super) async fn process(&self, found: &Found) -> Result<Process, Failure> {
+        match self {
+            Self::Colony(member) => Ok(member.process(&found.id).await?),
+            Self::Operator(operator) => operator.process(found.node.as_deref()).await,
+        }
+    }
+
+    /// At most 500 lines of its log, written after a time in nanoseconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    pub(super) async fn logs(&self, found: &Found, since: i64) -> Result<Vec<Log>, Failure> {
+        match self {
+            Self::Colony(member) => Ok(member.logs(&LogQuery::new(found.id.clone()).since(since)).await?),
+            Self::Operator(operator) => operator.logs(found.node.as_deref(), since).await,
+        }
+    }
+}
 
 impl Subject {
-    /// A member of the colony, and the processes: at least one.
+    /// Where the processes are read, and the processes: at least one.
     ///
     /// # Errors
     ///
     /// When the object, its process or its colony cannot be read; what to do about it.
-    pub(super) async fn find(&self) -> Result<(Session, Vec<Found>), Failure> {
+    pub(super) async fn find(&self) -> Result<(Source, Vec<Found>), Failure> {
         let kubernetes = self.connection.connect().await?;
-        let (found, colony) = match self.object_or_id.split_once('/') {
-            None => (alone(self.object_or_id.clone()), None),
-            Some((kind, name)) => self.of_object(&kubernetes, kind, name).await?,
+        let Some((kind, name)) = self.object_or_id.split_once('/') else {
+            let member = self.member(&kubernetes, self.colony.as_deref()).await?;
+            return Ok((Source::Colony(member), alone(self.object_or_id.clone())));
         };
-        let colony = find_colony(&kubernetes, self.colony.as_deref().or(colony.as_deref())).await?;
+        let OfObject { found, colony, place } = self.of_object(&kubernetes, kind, name).await?;
+        let named = self.colony.as_deref().or(colony.as_deref());
+        let without_key = match self.member(&kubernetes, named).await {
+            Ok(member) => return Ok((Source::Colony(member), found)),
+            Err(error) => error,
+        };
+        let Some(token) = self.connection.token().await? else {
+            return Err(format!(
+                "{without_key}; or read it through the operator, which takes a bearer token: this kubeconfig has none of the user (kubectl create token makes one for a service account)"
+            )
+            .into());
+        };
+        let service = OperatorService { namespace: &self.operator_namespace, name: &self.operator_service };
+        let (resource, namespace, name) = &place;
+        let object = (resource, namespace.as_deref(), name.as_str());
+        Ok((Source::Operator(ThroughOperator::new(kubernetes, token, &service, object)), found))
+    }
+
+    /// A member of a colony, by the key that the operator has.
+    async fn member(&self, kubernetes: &Kubernetes, colony: Option<&str>) -> Result<Session, Failure> {
+        let colony = find_colony(kubernetes, colony).await?;
         let clock = Clock::system();
         let reader = ColonyReader {
             kubernetes: &kubernetes.calls,
@@ -95,54 +161,59 @@ impl Subject {
         let reading = read(&colony, &reader, &mut None).await;
         let sessions =
             reading.sessions.ok_or_else(|| without_keys(&reading.snapshot, &self.operator_namespace))?;
-        Ok((sessions.member, found))
+        Ok(sessions.member)
     }
 
-    /// The processes of an object, and the Colony that it names.
     async fn of_object(&self, kubernetes: &Kubernetes, kind: &str, name: &str) -> Result<OfObject, Failure> {
         let namespace = kubernetes.namespace.as_str();
-        match Kind::called(kind) {
-            Some(Kind::ExecutorDeployment) => {
-                let object = get::<ExecutorDeployment>(kubernetes, namespace, name).await?;
-                Ok((alone(of_fleet(&object)?), in_colony(&object).or(object.spec.colony)))
+        let own = Kind::called(kind).map(Kind::info).filter(|info| info.process_condition.is_some());
+        let served = match own.and_then(|info| info.own.as_ref()) {
+            Some(own) => ServedKind::own(own),
+            None => ServedKind::defined(defined::find(kubernetes, kind).await?)?,
+        };
+        if let Some(definition) = &served.definition {
+            defined::carried(definition, namespace, name)?;
+        }
+        let object = served.get(kubernetes, name).await?;
+        let (found, colony) = match served.kind() {
+            Kind::ExecutorDeployment => {
+                let object: ExecutorDeployment = serde_json::from_value(object)?;
+                (alone(of_fleet(&object)?), in_colony(&object).or(object.spec.colony))
             }
-            Some(Kind::ColonyProcess) => {
-                let object = get::<ColonyProcess>(kubernetes, namespace, name).await?;
-                Ok((
-                    alone(of_mirror(&object, Kind::ColonyProcess.name())?),
-                    in_colony(&object).or(object.spec.colony),
-                ))
+            Kind::ColonyWorkflow => {
+                let object: ColonyWorkflow = serde_json::from_value(object)?;
+                (of_workflow(&object, self.node.as_deref())?, in_colony(&object).or(object.spec.colony))
             }
-            Some(Kind::ColonyWorkflow) => {
-                let object = get::<ColonyWorkflow>(kubernetes, namespace, name).await?;
-                Ok((of_workflow(&object, self.node.as_deref())?, in_colony(&object).or(object.spec.colony)))
+            Kind::RequestState => {
+                let object: RequestState = serde_json::from_value(object)?;
+                let id = of_mirror(&object, Kind::RequestState.name())?;
+                (alone(id), in_colony(&object).or(colony_of_flow(kubernetes, &object).await?))
             }
-            Some(Kind::RequestState) => {
-                let object = get::<RequestState>(kubernetes, namespace, name).await?;
-                let named = match object.annotations().get(FLOW_ANNOTATION).filter(|flow| !lists_jobs(flow)) {
-                    Some(flow) => get::<RequestFlow>(kubernetes, namespace, flow).await?.spec.colony,
-                    None => object.annotations().get(COLONY_ANNOTATION).cloned(),
-                };
-                let colony = in_colony(&object).or(named);
-                Ok((alone(of_mirror(&object, Kind::RequestState.name())?), colony))
+            Kind::ColonyProcess => {
+                let object: ColonyProcess = serde_json::from_value(object)?;
+                let id = of_mirror(&object, Kind::ColonyProcess.name())?;
+                (alone(id), in_colony(&object).or(object.spec.colony))
             }
             _ => {
-                let definition = defined::find(kubernetes, kind).await?;
-                let object = defined::get(kubernetes, &definition, namespace, name).await?;
-                let id = of_mirror(&object, &definition.spec.names.kind)?;
-                Ok((alone(id), in_colony(&object).or(definition.spec.handler.colony)))
+                let object: Instance = serde_json::from_value(object)?;
+                let id = of_mirror(&object, &served.resource.kind)?;
+                let of_kind = served.definition.and_then(|definition| definition.spec.handler.colony);
+                (alone(id), in_colony(&object).or(of_kind))
             }
-        }
+        };
+        let namespace = served.is_namespaced.then(|| namespace.to_owned());
+        Ok(OfObject { found, colony, place: (served.resource, namespace, name.to_owned()) })
     }
 }
 
-async fn get<K>(kubernetes: &Kubernetes, namespace: &str, name: &str) -> Result<K, Failure>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
-{
-    let api = Api::<K>::namespaced(kubernetes.calls.clone(), namespace);
-    let what = format!("get {} {namespace}/{name}", K::kind(&()));
-    call(CALL_TIME_LIMIT, api.get(name)).await.map_err(|error| error.explain(&what).into())
+/// The Colony that a request's flow, or its annotation, names.
+async fn colony_of_flow(kubernetes: &Kubernetes, object: &RequestState) -> Result<Option<String>, Failure> {
+    let named = object.annotations().get(FLOW_ANNOTATION).filter(|flow| !lists_jobs(flow));
+    let (Some(flow), Some(own)) = (named, &Kind::RequestFlow.info().own) else {
+        return Ok(object.annotations().get(COLONY_ANNOTATION).cloned());
+    };
+    let flow: RequestFlow = serde_json::from_value(ServedKind::own(own).get(kubernetes, flow).await?)?;
+    Ok(flow.spec.colony)
 }
 
 /// The Colony that status names.

@@ -4,13 +4,18 @@
 //! 15 times for minutes. Here a call has a time limit and is never repeated behind our back, and a watch that died
 //! without a word is noticed within [`WATCH_SECONDS`].
 
-use std::{path::Path, time::Duration};
+use std::{future::ready, path::Path, time::Duration};
 
-use http::{HeaderValue, header::USER_AGENT};
+use http::{
+    HeaderValue,
+    header::{AUTHORIZATION, USER_AGENT},
+};
 use kube::{
     Client, Config,
+    client::{Body, ConfigExt as _},
     config::{KubeConfigOptions, Kubeconfig},
 };
+use tower::{BoxError, Layer as _, ServiceExt as _};
 
 /// Time limit of one call, from sending the request to the end of the answer.
 pub const CALL_TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -131,6 +136,12 @@ impl CallError {
         matches!(self.status_code(), Some(429 | 500..=599))
     }
 
+    /// Whether the server has too much to do and asks to be called later.
+    #[must_use]
+    pub fn is_too_many_requests(&self) -> bool {
+        self.status_code() == Some(429)
+    }
+
     /// The HTTP status code of the server's answer, if it answered.
     #[must_use]
     pub fn status_code(&self) -> Option<u16> {
@@ -171,8 +182,7 @@ pub struct Kubernetes {
 ///
 /// When there is no configuration, or its certificates cannot be used.
 pub async fn connect() -> Result<Kubernetes, ConnectError> {
-    let config = Config::infer().await.map_err(|source| ConnectError::Configuration { source })?;
-    connect_with(config)
+    connect_by(None, None).await
 }
 
 /// Connects by a kubeconfig file, else that of `KUBECONFIG` or `~/.kube/config`, and by one of its contexts, else its current
@@ -182,8 +192,44 @@ pub async fn connect() -> Result<Kubernetes, ConnectError> {
 ///
 /// When the file cannot be read or used.
 pub async fn connect_by(file: Option<&Path>, context: Option<&str>) -> Result<Kubernetes, ConnectError> {
+    connect_with(configuration_by(file, context).await?)
+}
+
+/// The bearer token by which [`connect_by`] with the same arguments authenticates; none for a client certificate, or
+/// where it impersonates another user.
+///
+/// # Errors
+///
+/// When there is no usable configuration, or the program that it names gives no token.
+pub async fn token_by(
+    file: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Option<HeaderValue>, ConnectError> {
+    let config = configuration_by(file, context).await?;
+    if config.auth_info.impersonate.is_some() {
+        return Ok(None);
+    }
+    let server = config.cluster_url.to_string();
+    let failed = |source| ConnectError::Client { server: server.clone(), source: Box::new(source) };
+    let Some(layer) = config.auth_layer().map_err(failed)? else { return Ok(None) };
+    // kube shows its token to requests alone.
+    let shown = tower::service_fn(|request: http::Request<Body>| {
+        let header = request.headers().get(AUTHORIZATION).cloned();
+        ready(Ok::<_, BoxError>(http::Response::new(header)))
+    });
+    let answer = layer.layer(shown).oneshot(http::Request::new(Body::empty())).await;
+    let header = answer.map_err(|source| failed(kube::Error::Service(source)))?.into_body();
+    let token = header.as_ref().and_then(|header| header.to_str().ok()?.strip_prefix("Bearer "));
+    let mut token = token.and_then(|token| HeaderValue::from_str(token).ok());
+    if let Some(token) = &mut token {
+        token.set_sensitive(true);
+    }
+    Ok(token)
+}
+
+async fn configuration_by(file: Option<&Path>, context: Option<&str>) -> Result<Config, ConnectError> {
     if file.is_none() && context.is_none() {
-        return connect().await;
+        return Config::infer().await.map_err(|source| ConnectError::Configuration { source });
     }
     let failed = |source| ConnectError::Kubeconfig {
         file: file
@@ -192,8 +238,7 @@ pub async fn connect_by(file: Option<&Path>, context: Option<&str>) -> Result<Ku
     };
     let kubeconfig = file.map_or_else(Kubeconfig::read, Kubeconfig::read_from).map_err(failed)?;
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)?;
-    connect_with(config)
+    Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)
 }
 
 /// Connects by `config`, whose time limits and retry policy are replaced.

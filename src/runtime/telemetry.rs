@@ -64,7 +64,8 @@ fn layer<S, W>(writer: W, is_terminal: bool) -> Lines<S, W>
 where
     W: for<'a> MakeWriter<'a> + 'static,
 {
-    fmt::layer().with_ansi(is_terminal).with_writer(writer)
+    // A line that nothing reads is lost: to complain about it where nothing reads would end the program.
+    fmt::layer().with_ansi(is_terminal).with_writer(writer).log_internal_errors(false)
 }
 
 /// Whether a module of a library logs what it received: kube's client logs a body that it cannot decode, and tungstenite

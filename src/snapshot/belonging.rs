@@ -114,9 +114,15 @@ impl Belonging {
         is_own
     }
 
+    /// Whether the operator has submitted a process for the object: nothing that users of the object can write says so.
+    #[must_use]
+    pub fn has_submitted(&self, process: &Process) -> bool {
+        parse_process_label(&process.spec.label)
+            .is_some_and(|(cluster, uid, _)| (cluster, uid) == (&self.cluster, &self.uid))
+    }
+
     fn has(&self, process: &Process, recorded: &MirrorStatus) -> bool {
-        let is_labelled = parse_process_label(&process.spec.label)
-            .is_some_and(|(cluster, uid, _)| (cluster, uid) == (&self.cluster, &self.uid));
+        let is_labelled = self.has_submitted(process);
         let is_adopted = self.adopted_id.as_deref().is_some_and(|id| {
             recorded.process_id.as_deref() == Some(id)
                 && (process.id.as_str() == id || process.graph_id == id)
@@ -169,6 +175,17 @@ mod tests {
 
     fn belonging(object: &ColonyProcess) -> Belonging {
         Belonging::new("c", object.meta())
+    }
+
+    /// Users may write annotations of their objects; labels of processes they may not.
+    #[test]
+    fn only_a_label_says_for_which_object_a_process_was_submitted() {
+        let belonging = belonging(&object("k8s:c/victim/1", "p", "Successful")).adopting("p");
+        let has = |label: &str| belonging.has_submitted(&process("p", label, &json!({})));
+        assert!(has("k8s:c/u/1") && has("k8s:c/u/7"));
+        for label in ["k8s:c/victim/1", "k8s:c/before/1", "k8s:other/u/1", "", "k8s:c/u/1/2"] {
+            assert!(!has(label), "{label}");
+        }
     }
 
     /// What status says was enough to have another's process cancelled, and its output shown.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Observed;
+use super::{Observed, PartTrouble};
 use crate::api::{
     instance::{Instance, InstanceKind},
     resource_definition::ObjectKind,
@@ -28,6 +28,10 @@ pub struct CompositionSnapshot {
     pub unserved: BTreeSet<ObjectKind>,
     /// Kinds whose objects report readiness by a condition `Ready`.
     pub kinds_with_readiness: BTreeSet<ObjectKind>,
+    /// How many of its workloads have not all of their pods ready.
+    pub unready_workloads: usize,
+    /// What keeps pods of them from running, by the name of the workload.
+    pub troubles: Vec<PartTrouble>,
     /// When the snapshot was taken.
     pub now: Timestamp,
 }

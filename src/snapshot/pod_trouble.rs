@@ -81,6 +81,41 @@ impl PodCause {
     }
 }
 
+impl PodCause {
+    /// What a user can do about a pod of an object that an instance of a defined kind is made of.
+    #[must_use]
+    pub fn remedy_in_template(self) -> &'static str {
+        match self {
+            Self::Image => {
+                "correct the image or add a pull secret, in the instance or in the template of its kind"
+            }
+            Self::Configuration => {
+                "create what it names, or correct the instance or the template of its kind"
+            }
+            Self::Memory => "raise the memory limit in the instance or in the template of its kind",
+            Self::Crash => "see kubectl logs --previous of that pod",
+            Self::Creation => "correct what it names, in the instance or in the template of its kind",
+            Self::Volume => "create what it names, or correct the volumes in the template of its kind",
+            Self::Placement => {
+                "add a node that has room, or lower the requests; node selector and tolerations of the template must fit one"
+            }
+            Self::Eviction => "set requests in the template of its kind, or free the node",
+        }
+    }
+}
+
+/// What a user can do where the API server refuses pods, by its words.
+#[must_use]
+pub fn remedy_of_refusal(words: &str) -> &'static str {
+    if words.contains("violates PodSecurity") {
+        "ask for no more than the standard allows that the namespace enforces, or use a namespace that enforces another"
+    } else if words.contains("exceeded quota") {
+        "lower replicas or resources, or have the quota of the namespace raised"
+    } else {
+        "change what it names; events of the workload have the name of the pod"
+    }
+}
+
 /// The first thing that keeps one of some pods from running; none while all is well or only young. Pods that leave do not count.
 #[must_use]
 pub fn of_pods(pods: &[Pod]) -> Option<PodTrouble> {

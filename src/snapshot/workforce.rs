@@ -58,6 +58,10 @@ pub struct Wanted<'a> {
 /// Why no executor takes a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lack {
+    /// The owner of the colony has paused assignments.
+    Paused(String),
+    /// All of the type wait for the owner of the colony to approve them.
+    NotApproved(String),
     /// There is none that would; the text says which there are.
     NoneFits(String),
     /// Those that would run other processes.
@@ -153,18 +157,16 @@ impl Workforce {
     pub fn lack(&self, wanted: &Wanted<'_>, id: Option<&ProcessId>, colony: &str) -> Option<Lack> {
         let none = |text: String| Some(Lack::NoneFits(text));
         if self.is_paused {
-            return none(format!("assignments in colony {colony} are paused"));
+            return Some(Lack::Paused(format!("assignments in colony {colony} are paused")));
         }
         let &Wanted { executor_type, names, location } = wanted;
         let Some(of_type) = self.approved.get(executor_type) else {
-            return none(match self.pending.get(executor_type) {
-                Some(count) => {
-                    format!(
-                        "{count} of that type in colony {colony} wait for the owner of the colony to approve them"
-                    )
-                }
-                None => format!("none is registered in colony {colony} ({})", there_are(self.types())),
-            });
+            return match self.pending.get(executor_type) {
+                Some(count) => Some(Lack::NotApproved(format!(
+                    "{count} of that type in colony {colony} wait for the owner of the colony to approve them"
+                ))),
+                None => none(format!("none is registered in colony {colony} ({})", there_are(self.types()))),
+            };
         };
         let named: Vec<&Approved> = named(of_type, names).collect();
         if named.is_empty() {
@@ -306,7 +308,7 @@ mod tests {
         };
         let workforce = Workforce { busy: Some(busy(numbers)), ..workforce.clone() };
         workforce.lack(&wanted, Some(&ProcessId::new("p")), "dev").map(|lack| match lack {
-            Lack::NoneFits(text) | Lack::AllBusy(text) => text,
+            Lack::Paused(text) | Lack::NotApproved(text) | Lack::NoneFits(text) | Lack::AllBusy(text) => text,
         })
     }
 

@@ -25,6 +25,8 @@ pub struct Awaited {
     pub what: String,
     /// Whether it will not be taken as things stand.
     pub is_unserved: bool,
+    /// Why not yet, if that is known.
+    pub why: Option<Reason>,
 }
 
 impl Awaited {
@@ -50,27 +52,43 @@ impl Awaited {
         }
     }
 
-    /// Why, for a process that was submitted at some moment: `usual`, or that none takes it once it has waited for long.
+    /// Why, for a process that was submitted at some moment: `usual` where nothing is known to keep it. What keeps it for good is
+    /// said once it has waited for long: executors may be about to register.
     pub(super) fn reason(&self, header: &WorkHeader, submitted_at: Option<&Time>, usual: Reason) -> Reason {
         let is_long = warned_at(submitted_at.map(|time| time.0)).is_some_and(|moment| moment <= header.now);
-        if self.is_unserved && is_long { Reason::NoExecutor } else { usual }
+        match self.why {
+            Some(_) if self.is_unserved && !is_long => Reason::ExecutorAwaited,
+            Some(why) => why,
+            None => usual,
+        }
     }
 
     /// Something that comes by itself.
     pub(super) fn usual(what: impl Into<String>) -> Self {
-        Self { what: what.into(), is_unserved: false }
+        Self { what: what.into(), is_unserved: false, why: None }
     }
 
     /// An executor that fits. `id` is the process that waits, if it is known.
     pub(super) fn executor(header: &WorkHeader, wanted: &Wanted<'_>, id: Option<&ProcessId>) -> Self {
         let what = format!("an executor of type {}", wanted.executor_type);
         let lack = header.workforce.as_ref().zip(header.colony.resolved());
-        match lack.and_then(|(workforce, colony)| workforce.lack(wanted, id, &colony.spec.colony_name)) {
-            None => Self::usual(what),
-            Some(Lack::AllBusy(why)) => Self::usual(format!("{what}: {why}")),
-            Some(Lack::NoneFits(why)) => Self { what: format!("{what}: {why}"), is_unserved: true },
-        }
+        let lack = lack.and_then(|(workforce, colony)| workforce.lack(wanted, id, &colony.spec.colony_name));
+        let (is_unserved, why, text) = match lack {
+            None => return Self::usual(what),
+            Some(Lack::AllBusy(text)) => (false, Reason::ExecutorsBusy, text),
+            Some(Lack::NoneFits(text)) => (true, Reason::NoExecutor, text),
+            Some(Lack::NotApproved(text)) => (true, Reason::ExecutorsNotApproved, text),
+            Some(Lack::Paused(text)) => (true, Reason::AssignmentsPaused, text),
+        };
+        Self { what: format!("{what}: {text}"), is_unserved, why: Some(why) }
     }
+}
+
+/// Whether a reason says that work waits for what a person has to bring about in the colony, for half a minute by then.
+#[must_use]
+pub fn is_long_unserved(reason: &str) -> bool {
+    let all = [Reason::NoExecutor, Reason::ExecutorsNotApproved, Reason::AssignmentsPaused];
+    all.iter().any(|one| one.as_str() == reason)
 }
 
 /// When people are warned of what is not taken; none for what was not submitted.

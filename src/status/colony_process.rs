@@ -261,7 +261,7 @@ mod tests {
         };
         let (fresh, long) = (status("2026-11-26T09:59:40Z"), status("2026-11-26T09:59:35Z"));
         let says = "process p waits for an executor of type encoder: none is registered in colony dev (there are none)";
-        for (status, reason) in [(&fresh, "ProcessWaiting"), (&long, "NoExecutor")] {
+        for (status, reason) in [(&fresh, "ExecutorAwaited"), (&long, "NoExecutor")] {
             let finished = status.conditions.iter().find(|condition| condition.type_ == "Finished").unwrap();
             assert!(finished.message.starts_with(says), "{}", finished.message);
             assert_eq!(finished.reason, reason);

@@ -56,8 +56,8 @@ impl WorkStatus for ColonyWorkflowSnapshot {
         let nodes = self.header.processes.known().into_iter().flatten();
         let waiting = nodes.filter(|node| node.state == ProcessState::Waiting && !node.waits_for_parents);
         let awaited = waiting.map(|node| {
-            let Awaited { what, is_unserved } = executor_for(self, node);
-            Awaited { what: format!("{what} for node {}", node.spec.node_name), is_unserved }
+            let awaited = executor_for(self, node);
+            Awaited { what: format!("{} for node {}", awaited.what, node.spec.node_name), ..awaited }
         });
         // What will not be taken first; in the order of the texts, whatever the order in which they were read.
         let first = awaited.min_by_key(|awaited| (!awaited.is_unserved, awaited.what.clone()));

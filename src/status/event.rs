@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use super::awaited::is_long_unserved;
 use crate::api::condition::Reason;
 
 /// An Event to be published.
@@ -49,7 +50,7 @@ fn note(before: &[Condition], after: &Condition) -> Option<Note> {
         "Ready" if previous.is_some_and(|previous| was_ready(previous, after)) => true,
         "Degraded" | "Warnings" if holds => true,
         "Finished" if holds => after.reason == Reason::JobFailed.as_str(),
-        "Finished" if after.reason == Reason::NoExecutor.as_str() => true,
+        "Finished" if is_long_unserved(&after.reason) => true,
         "Mirrored" if after.reason == Reason::ProcessLost.as_str() => true,
         "Mirrored" if !holds && after.reason == Reason::ColonyUnavailable.as_str() => true,
         _ => return None,

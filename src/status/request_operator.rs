@@ -312,7 +312,7 @@ mod tests {
         snapshot.header.workforce = Some(std::sync::Arc::new(crate::snapshot::Workforce::default()));
         let says = "JOB1 waits for a worker: process p waits for an executor of type t: none is registered in colony dev (there are none)";
         for (submitted, reason) in
-            [("2026-11-26T10:00:00Z", "JobRequested"), ("2026-11-26T09:59:30Z", "NoExecutor")]
+            [("2026-11-26T10:00:00Z", "ExecutorAwaited"), ("2026-11-26T09:59:30Z", "NoExecutor")]
         {
             let status = json!({ "mirror": { "label": "k8s:c/u/1", "generation": 1, "processId": "p",
                 "state": "Waiting", "intendedAt": submitted, "submittedAt": submitted } });

@@ -124,6 +124,26 @@ pub async fn read(
     ColonyReading { snapshot, sessions: Some(sessions), left, workforce, asked_at }
 }
 
+/// Calls to a colony as the operator's member, without asking its server for anything.
+///
+/// # Errors
+///
+/// Why there is none, for a person.
+pub async fn member(
+    object: &Colony,
+    reader: &ColonyReader<'_>,
+    known: &mut Option<(Server, Client)>,
+) -> Result<Session, String> {
+    let client = client(object, reader, known).await?;
+    match credentials::keys(reader.kubernetes, reader.namespace, object).await {
+        Ok(keys) => Ok(client.session(&object.spec.colony_name, keys.member)),
+        Err(_) => Err(format!(
+            "the operator has no usable keys for Colony {name}: see kubectl describe colony {name}",
+            name = object.name_any()
+        )),
+    }
+}
+
 /// Asks for everything that the snapshot is to know; who could take work.
 async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) -> Option<Workforce> {
     // Who is no member is refused here; the statistics would answer such a one with nothing at all.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     children::{ChildWatches, Found, last_write},
     freshness::CacheBehind,
+    part_trouble::of_parts,
 };
 use crate::{
     api::{
@@ -61,12 +62,19 @@ impl CompositionReader {
             }
         }
         let now = self.clock.now();
+        let (unready_workloads, troubles) = if object.metadata.deletion_timestamp.is_some() {
+            (0, Vec::new())
+        } else {
+            of_parts(self.children.client(), &namespace, &children, now).await
+        };
         Ok(CompositionSnapshot {
             object: object.clone(),
             kind: kind.clone(),
             children,
             unserved,
             kinds_with_readiness,
+            unready_workloads,
+            troubles,
             now,
         })
     }

@@ -22,6 +22,7 @@ use super::{
     freshness::CacheBehind,
     index::{Index, IndexKey},
     mirror::ProcessReader,
+    pod_events::unmounted,
     stores::{Filled, GuardedExecutorDeployment},
     triggers,
     work::explained,
@@ -162,7 +163,7 @@ impl Reader {
             job: self.workload(&self.stores.jobs, object).await,
         };
         let refused_pods = self.refused_pods(object, &workloads, now).await;
-        let unmounted = self.unmounted(&pods, now).await;
+        let unmounted = unmounted(&self.client, &pods, now).await;
         Ok(ExecutorDeploymentSnapshot {
             cluster: self.cluster.clone(),
             workloads,

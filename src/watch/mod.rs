@@ -25,6 +25,7 @@ pub mod index;
 mod instance;
 pub mod mirror;
 pub mod orphans;
+mod part_trouble;
 mod pod_events;
 pub mod relevance;
 pub mod request;

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
-use kube::{Api, ResourceExt as _, api::ListParams};
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
 use super::executor_deployment::Reader;
 use crate::{
@@ -45,39 +45,39 @@ impl Reader {
         if !progress::lacks_pods(&progress) || object.spec.suspend {
             return None;
         }
-        let events = self.events(&object.namespace()?, uid, progress::FAILED_CREATE).await;
+        let events = events(&self.client, &object.namespace()?, uid, progress::FAILED_CREATE).await;
         progress::refusal_of_events(&events, now)
     }
+}
 
-    /// Why a volume of a pod cannot be mounted. What cannot be read is not known to be a trouble.
-    pub(super) async fn unmounted(&self, pods: &[Pod], now: Timestamp) -> Option<PodTrouble> {
-        let is_late = |pod: &&Pod| {
-            let created = pod.metadata.creation_timestamp.as_ref();
-            created.is_some_and(|created| now.duration_since(created.0) > BEGINNING)
-        };
-        let mut late: Vec<&Pod> = pod_trouble::being_created(pods).filter(is_late).collect();
-        late.sort_by_key(|pod| pod.name_any());
-        for pod in late.into_iter().take(PODS) {
-            let (namespace, uid) = (pod.namespace()?, pod.uid()?);
-            let events = self.events(&namespace, &uid, pod_trouble::FAILED_MOUNT).await;
-            if let Some(trouble) = pod_trouble::of_events(pod, &events) {
-                return Some(trouble);
-            }
+/// Why a volume of a pod cannot be mounted. What cannot be read is not known to be a trouble.
+pub(super) async fn unmounted(client: &Client, pods: &[Pod], now: Timestamp) -> Option<PodTrouble> {
+    let is_late = |pod: &&Pod| {
+        let created = pod.metadata.creation_timestamp.as_ref();
+        created.is_some_and(|created| now.duration_since(created.0) > BEGINNING)
+    };
+    let mut late: Vec<&Pod> = pod_trouble::being_created(pods).filter(is_late).collect();
+    late.sort_by_key(|pod| pod.name_any());
+    for pod in late.into_iter().take(PODS) {
+        let (namespace, uid) = (pod.namespace()?, pod.uid()?);
+        let events = events(client, &namespace, &uid, pod_trouble::FAILED_MOUNT).await;
+        if let Some(trouble) = pod_trouble::of_events(pod, &events) {
+            return Some(trouble);
         }
-        None
     }
+    None
+}
 
-    async fn events(&self, namespace: &str, uid: &str, reason: &str) -> Vec<Event> {
-        let api = Api::<Event>::namespaced(self.client.clone(), namespace);
-        let fields = format!("regarding.uid={uid},reason={reason}");
-        let listed =
-            call(CALL_TIME_LIMIT, api.list(&ListParams::default().fields(&fields).limit(EVENTS))).await;
-        listed.map_or_else(
-            |error| {
-                tracing::debug!(%error, "events cannot be read");
-                Vec::new()
-            },
-            |events| events.items,
-        )
-    }
+/// The Events about an object with a reason; none if they cannot be read.
+pub(super) async fn events(client: &Client, namespace: &str, uid: &str, reason: &str) -> Vec<Event> {
+    let api = Api::<Event>::namespaced(client.clone(), namespace);
+    let fields = format!("regarding.uid={uid},reason={reason}");
+    let listed = call(CALL_TIME_LIMIT, api.list(&ListParams::default().fields(&fields).limit(EVENTS))).await;
+    listed.map_or_else(
+        |error| {
+            tracing::debug!(%error, "events cannot be read");
+            Vec::new()
+        },
+        |events| events.items,
+    )
 }

@@ -6,11 +6,14 @@
 //! Secret ──keeper──▶ certificate ──▶ server ◀── API servers
 //!                 └─▶ memory::endpoint ──▶ the CRDs of kinds that declare conversions (once it serves)
 //! ```
+//!
+//! With the same certificate, users read logs and outputs of their objects at another port ([`results`]).
 
 mod certificates;
 mod converters;
 mod keeper;
 pub mod probe;
+mod results;
 mod review;
 mod server;
 mod setup;
@@ -24,13 +27,13 @@ use tokio::{net::TcpListener, task::JoinHandle};
 pub use setup::EndpointSetup;
 
 use crate::{
-    memory::endpoint::Endpoint,
     runtime::{config::Conversion, shutdown::Shutdown},
     snapshot::ConversionAddress,
 };
 use certificates::Certificates;
 use converters::Converters;
 use keeper::Keeper;
+use results::ResultsSetup;
 use server::ServedCertificate;
 
 /// How long the endpoint keeps serving behind a Service at shutdown: until then API servers may still be sent to it.
@@ -119,11 +122,15 @@ impl Serving {
 async fn run(grounds: EndpointSetup, address: ConversionAddress, stop: Shutdown) {
     let presented = ServedCertificate::default();
     let bound = grounds.settings.bind_address;
-    let Some(listener) = listen(bound, &grounds.endpoint, &stop).await else { return };
+    let fails = |why| grounds.endpoint.fails(why);
+    let Some(listener) = listen(bound, "conversion.bindAddress", fails, &stop).await else { return };
     let converters = Arc::new(Converters::new(grounds.client.clone()));
     let counting = (grounds.metrics.clone(), grounds.clock.clone());
     let serving = server::serve(listener, presented.clone(), converters, counting, stop.clone());
+    let results = serve_results(&grounds, presented.clone(), stop.clone());
     let keeper = Keeper::new(grounds, address, presented);
+    // Both end at the shutdown alone.
+    let serving = async { tokio::join!(serving, results).0 };
     tokio::select! {
         result = serving => {
             if let Err(error) = result {
@@ -134,17 +141,43 @@ async fn run(grounds: EndpointSetup, address: ConversionAddress, stop: Shutdown)
     }
 }
 
+/// Serves logs and outputs, if the configuration says where. Nothing else depends on it.
+fn serve_results(
+    grounds: &EndpointSetup,
+    presented: ServedCertificate,
+    stop: Shutdown,
+) -> impl Future<Output = ()> + use<> {
+    let setup = ResultsSetup {
+        client: grounds.client.clone(),
+        namespace: grounds.namespace.clone(),
+        cluster: grounds.cluster_id.clone(),
+        clock: grounds.clock.clone(),
+    };
+    let address = grounds.results.bind_address;
+    async move {
+        let Some(address) = address else { return };
+        let Some(listener) = listen(address, "results.bindAddress", drop, &stop).await else { return };
+        if let Err(error) = results::serve(listener, presented, setup, stop).await {
+            tracing::error!(%error, "logs and outputs are not served any more");
+        }
+    }
+}
+
 /// Listens, as soon as the address is free.
-async fn listen(address: SocketAddr, endpoint: &Endpoint, stop: &Shutdown) -> Option<TcpListener> {
+async fn listen(
+    address: SocketAddr,
+    setting: &str,
+    fails: impl Fn(String),
+    stop: &Shutdown,
+) -> Option<TcpListener> {
     loop {
         match TcpListener::bind(address).await {
             Ok(listener) => return Some(listener),
             Err(error) => {
-                let why = format!(
-                    "the operator cannot listen on {address}: {error}: set conversion.bindAddress to a free one"
-                );
+                let why =
+                    format!("the operator cannot listen on {address}: {error}: set {setting} to a free one");
                 tracing::warn!("{why}");
-                endpoint.fails(why);
+                fails(why);
             }
         }
         tokio::select! {

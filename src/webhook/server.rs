@@ -103,15 +103,7 @@ pub(super) async fn serve(
     (metrics, clock): (Metrics, Clock),
     stop: Shutdown,
 ) -> io::Result<()> {
-    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let mut config = builder
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(presented));
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let address = listener.local_addr()?;
-    tracing::info!(%address, "serving conversions");
+    tracing::info!(address = %listener.local_addr()?, "serving conversions");
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     let router = router(Shared {
         converters,
@@ -122,8 +114,27 @@ pub(super) async fn serve(
         metrics,
         clock,
     });
+    serve_encrypted(listener, presented, router, CONNECTIONS, stop).await
+}
+
+/// Serves a router with TLS until the shutdown.
+pub(super) async fn serve_encrypted(
+    listener: TcpListener,
+    presented: ServedCertificate,
+    router: Router,
+    limits: ConnectionLimits,
+    stop: Shutdown,
+) -> io::Result<()> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let mut config = builder
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(presented));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let address = listener.local_addr()?;
     let listener = Encrypted::new(listener, address, TlsAcceptor::from(Arc::new(config)));
-    serving::serve(listener, router, CONNECTIONS, stop).await;
+    serving::serve(listener, router, limits, stop).await;
     Ok(())
 }
 

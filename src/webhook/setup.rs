@@ -5,7 +5,13 @@ use kube::Client;
 use crate::{
     act::kubernetes::Cluster,
     memory::endpoint::Endpoint,
-    runtime::{clock::Clock, config::Conversion, http::Check, lease::Leadership, metrics::Metrics},
+    runtime::{
+        clock::Clock,
+        config::{Conversion, Results},
+        http::Check,
+        lease::Leadership,
+        metrics::Metrics,
+    },
 };
 
 /// What the endpoint stands on.
@@ -26,6 +32,10 @@ pub struct EndpointSetup {
     pub endpoint: Endpoint,
     /// Who makes the certificates.
     pub leadership: Leadership,
+    /// Where users read logs and outputs, with the same certificate; none if they do not.
+    pub results: Results,
+    /// What the cluster is called in labels of processes.
+    pub cluster_id: String,
     /// Missing until it does.
     pub check: Option<Check>,
 }

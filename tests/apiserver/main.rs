@@ -68,6 +68,8 @@ mod mutator;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod pod_causes;
+#[cfg(test)]
 mod pod_security;
 #[cfg(test)]
 mod policies;
@@ -89,6 +91,8 @@ mod requests;
 mod resource_definition;
 #[cfg(test)]
 mod restore;
+#[cfg(test)]
+mod results;
 #[cfg(test)]
 mod status;
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::support::{
     conditions::Conditions as _,
     environment,
     stage::{Stage, with_operator},
+    times::Planted,
     wait::eventually,
 };
 
@@ -34,21 +35,29 @@ async fn until_says(stage: &Stage, name: &str, text: &str) {
     stage.until_status::<ColonyProcess>(name, text, says).await;
 }
 
+/// Creates a process, and tells how long it takes until it says what it waits for.
+async fn plant(stage: &Stage, name: &str, conditions: Value, cause: &str, text: &str) {
+    let planted = Planted::now(cause);
+    apply(stage, name, conditions).await;
+    until_says(stage, name, text).await;
+    let object = stage.api::<ColonyProcess>().get(name).await.unwrap();
+    planted.said(&object.status.unwrap().reason("Finished"));
+}
+
 #[tokio::test]
 async fn a_process_names_what_keeps_it_from_being_taken() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "whywaits", async |stage| {
         let colony = stage.colony.name.clone();
         let worker = stage.colony.executor("w-1", "worker").await;
-        apply(stage, "misspelt", json!({ "executorType": "wroker" })).await;
         let none = format!("waits for an executor of type wroker: none is registered in colony {colony} (there are: worker)");
-        until_says(stage, "misspelt", &none).await;
-        apply(stage, "far", json!({ "executorType": "worker", "location": "mars" })).await;
+        plant(stage, "misspelt", json!({ "executorType": "wroker" }), "no executor of the type", &none).await;
         let far = format!("1 is registered in colony {colony}, none at location mars (they have no location)");
-        until_says(stage, "far", &far).await;
-        apply(stage, "named", json!({ "executorType": "worker", "executorNames": ["w-2"] })).await;
+        let at_mars = json!({ "executorType": "worker", "location": "mars" });
+        plant(stage, "far", at_mars, "none at the location", &far).await;
         let named = format!("none of the names w-2 is registered in colony {colony} (there are: w-1)");
-        until_says(stage, "named", &named).await;
+        let of_name = json!({ "executorType": "worker", "executorNames": ["w-2"] });
+        plant(stage, "named", of_name, "none of the name", &named).await;
         let spec = json!({ "colony": colony, "nodes": [
             { "name": "a", "function": "encode", "conditions": { "executorType": "nowhere" } },
             { "name": "b", "function": "encode", "conditions": { "executorType": "worker" }, "dependencies": ["a"] },
@@ -74,12 +83,12 @@ async fn a_paused_colony_is_named_and_a_long_wait_is_one_warning() {
     with_operator(&connection, "pausedcolony", async |stage| {
         let _worker = stage.colony.executor("w-1", "worker").await;
         stage.colony.owner.pause_assignments().await.unwrap();
-        apply(stage, "held", json!({ "executorType": "worker" })).await;
-        until_says(stage, "held", &format!("assignments in colony {} are paused", stage.colony.name)).await;
+        let paused = format!("assignments in colony {} are paused", stage.colony.name);
+        plant(stage, "held", json!({ "executorType": "worker" }), "assignments are paused", &paused).await;
         let events: Api<Event> = stage.api();
         let warned = eventually("a Warning tells of it", Duration::from_mins(1), async || {
             let all = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
-            let is_it = |event: &Event| event.reason.as_deref() == Some("NoExecutor");
+            let is_it = |event: &Event| event.reason.as_deref() == Some("AssignmentsPaused");
             let found: Vec<Event> = all.items.into_iter().filter(is_it).collect();
             if found.is_empty() { Err("there is none".to_owned()) } else { Ok(found) }
         })
@@ -102,11 +111,11 @@ async fn busy_executors_a_graph_and_a_request_are_named() {
         let worker = stage.colony.executor("w-1", "worker").await;
         apply(stage, "first", json!({ "executorType": "worker" })).await;
         let taken = assigned(&worker).await;
-        apply(stage, "second", json!({ "executorType": "worker" })).await;
         let since = taken.started_at.unwrap().to_string();
         let since = format!("{}Z", since.split('.').next().unwrap().trim_end_matches('Z'));
         let busy = format!("waits for an executor of type worker: the only one that fits is busy since {since}; ");
-        until_says(stage, "second", &format!("{busy}nothing is before it in the queue")).await;
+        let first = format!("{busy}nothing is before it in the queue");
+        plant(stage, "second", json!({ "executorType": "worker" }), "all executors are busy", &first).await;
         apply(stage, "third", json!({ "executorType": "worker" })).await;
         until_says(stage, "third", &format!("{busy}1 process is before it in the queue")).await;
         worker.close_successful(&taken.id, &[]).await.unwrap();
@@ -133,11 +142,13 @@ async fn busy_executors_a_graph_and_a_request_are_named() {
                                                            "colonies.io/roles": "Director,Worker" } },
             "spec": { "request-uid": "u", "job": "JOB1", "state": "REQUESTED" },
         });
+        let planted = Planted::now("a request with an unknown flow");
         stage.create::<RequestState>(object).await.unwrap();
         let says = |status: &RequestStateStatus| {
             status.reason("Finished") == "FlowUnusable" && status.message("Finished").contains("no RequestFlow nowhere")
         };
         stage.until_status::<RequestState>("lost", "it names the flow that is not there", says).await;
+        planted.said("FlowUnusable");
 
         let explained = explain(stage, "colonyprocess/third", &[]).await;
         assert!(explained.contains("What would change it:\n  nothing: it is taken when an executor is free"), "{explained}");

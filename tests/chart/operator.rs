@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use colonyos_operator::{
     api::{
         colony::{Colony, NamespacesFrom},
-        names::DEFAULT_COLONY_ANNOTATION,
+        names::{DEFAULT_COLONY_ANNOTATION, RESULTS_PORT},
     },
     runtime::config::{self, LogFormat, OperatorConfiguration},
 };
@@ -89,7 +89,8 @@ fn the_operator_understands_the_configuration_that_the_chart_writes() {
         let text = only(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap().to_owned();
         config::parse(&text, Path::new("config.yaml")).unwrap()
     };
-    assert_eq!(read(&json!({})), OperatorConfiguration::default());
+    let bare = json!({"results": {"enabled": false}});
+    assert_eq!(read(&bare), OperatorConfiguration::default());
     let configuration = read(&everything());
     assert_eq!(configuration.watch_namespaces, ["red", "green"]);
     assert_eq!(configuration.concurrency, 8);
@@ -101,13 +102,14 @@ fn the_operator_understands_the_configuration_that_the_chart_writes() {
 }
 
 /// What the chart writes into the configuration itself, and users cannot set.
-const WRITTEN_BY_THE_CHART: [&str; 7] = [
+const WRITTEN_BY_THE_CHART: [&str; 8] = [
     "/conversion/bindAddress",
     "/conversion/secretName",
     "/conversion/serviceName",
     "/conversion/url",
     "/http/bindAddress",
     "/kindPolicies",
+    "/results/bindAddress",
     "/watchNamespaces",
 ];
 
@@ -165,6 +167,7 @@ fn probes_ask_where_the_operator_listens() {
 #[test]
 fn conversions_are_reached_where_kinds_may_be_made_up() {
     let mut values = json!({"networkPolicy": {"enabled": true}, "userKinds": {"groups": ["ml.example.com"]},
+                            "results": {"enabled": false},
                             "configuration": {"conversion": {"certificateSeconds": 3600}}});
     let objects = render(OPERATOR, &values).unwrap();
     let text = only(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap();
@@ -192,6 +195,41 @@ fn conversions_are_reached_where_kinds_may_be_made_up() {
     assert_eq!(only(&objects, "NetworkPolicy")["spec"]["ingress"], json!([]));
     let ports = &only(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"];
     assert_eq!(ports.as_array().unwrap().len(), 1);
+}
+
+/// Users reach the operator by the service proxy of the API server, at a port of its own, and by no other way.
+#[test]
+fn logs_and_outputs_are_reached_through_the_api_server() {
+    let objects = render(OPERATOR, &json!({"networkPolicy": {"enabled": true}})).unwrap();
+    let text = only(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap();
+    let configuration = config::parse(text, Path::new("config.yaml")).unwrap();
+    let listened = configuration.results.bind_address.unwrap().port();
+    let service = only(&objects, "Service");
+    let name = service["metadata"]["name"].as_str().unwrap();
+    assert_eq!(configuration.conversion.service_name.as_deref(), Some(name), "the certificate is for it");
+    assert_eq!(
+        service["spec"]["ports"][1],
+        json!({"name": RESULTS_PORT, "port": listened, "targetPort": "results"})
+    );
+    let ports = &only(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"];
+    assert_eq!(ports[2], json!({"name": "results", "containerPort": listened}));
+    let ingress = &only(&objects, "NetworkPolicy")["spec"]["ingress"];
+    assert_eq!(ingress[0]["ports"][1], json!({"port": listened}));
+    let proxies = |objects: &[Value]| -> Vec<Value> {
+        let rules = objects.iter().filter_map(|object| object["rules"].as_array()).flatten();
+        rules.filter(|rule| rule["resources"] == json!(["services/proxy"])).cloned().collect()
+    };
+    let wanted = format!("https:{name}:{RESULTS_PORT}");
+    assert_eq!(
+        proxies(&objects),
+        [
+            json!({"apiGroups": [""], "resources": ["services/proxy"], "resourceNames": [wanted], "verbs": ["get"]})
+        ]
+    );
+    let without = render(OPERATOR, &json!({"results": {"enabled": false}})).unwrap();
+    assert!(proxies(&without).is_empty() && of_kind(&without, "Service").is_empty());
+    let reviews = |object: &Value| object.to_string().contains("tokenreviews");
+    assert!(objects.iter().any(reviews) && !without.iter().any(reviews));
 }
 
 /// A new configuration reaches the operator only in a new pod.

@@ -1,10 +1,11 @@
 //! Why pods of a fleet do not run is told in the fleet, with the remedy: each cause planted on a real node.
 
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use crate::{fleet::Fleet, stage::Stage};
+use crate::{fleet::Fleet, stage::Stage, support::times::Planted};
 
 /// What is planted, what the cluster says of it, and whether waiting may help.
 const CAUSES: [(&str, &str, &str, bool); 5] = [
@@ -31,11 +32,18 @@ fn planted(cause: &str) -> Value {
 pub async fn each_cause_is_told_and_passes_when_it_is_mended(stage: Stage) {
     stage.connect().await;
     let mut fleets = Vec::new();
+    let mut times = Vec::new();
     for (cause, ..) in CAUSES {
+        times.push(Planted::now(format!("{cause}, fleet")));
         fleets.push(Fleet::create(&stage, cause, planted(cause)).await);
     }
-    for (fleet, (cause, reason, words, may_pass)) in fleets.iter().zip(CAUSES) {
+    let told = fleets.iter().zip(CAUSES).zip(times).map(async |((fleet, (_, reason, ..)), time)| {
         let ready = fleet.until_condition("Ready", "False", reason).await;
+        time.said(reason);
+        ready
+    });
+    let told = join_all(told).await;
+    for ((fleet, (cause, reason, words, may_pass)), ready) in fleets.iter().zip(CAUSES).zip(told) {
         assert!(ready.message.contains(words), "{cause}: {}", ready.message);
         assert!(ready.message.contains(&format!("pod {cause}-")), "which pod: {}", ready.message);
         let (degraded, why) = if may_pass { ("False", "Reconciled") } else { ("True", reason) };

@@ -41,6 +41,47 @@ fn a_closed_pipe_is_no_error() {
     }
 }
 
+/// They go on for as long as they serve: what they say is of no use by then.
+#[test]
+fn programs_that_serve_do_not_end_in_a_panic_where_nothing_reads_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    let text = "{apiVersion: v1, kind: Config, current-context: c, users: [{name: u, user: {}}],\n\
+                contexts: [{name: c, context: {cluster: k, user: u}}],\n\
+                clusters: [{name: k, cluster: {server: 'http://127.0.0.1:9'}}]}\n";
+    std::fs::write(&kubeconfig, text).unwrap();
+    for words in [&["director", "--name", "r"][..], &["worker", "--job", "JOB1"], &["worker"]] {
+        let pipes = [io::pipe().unwrap(), io::pipe().unwrap()];
+        let [out, error] = pipes.map(|(reader, writer)| {
+            drop(reader);
+            writer
+        });
+        let mut child = program()
+            .args(words)
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .stdout(out)
+            .stderr(error)
+            .spawn()
+            .unwrap();
+        // A panic would come with the first line; whether the program ends for want of a server is its own affair.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(3);
+        let status = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break Some(status),
+                None if std::time::Instant::now() > deadline => break None,
+                None => std::thread::sleep(std::time::Duration::from_millis(20)),
+            }
+        };
+        let _ = child.kill();
+        let _ = child.wait();
+        assert!(
+            status.is_none_or(|status| status.code().is_some_and(|code| code < 3)),
+            "{words:?}: {status:?}"
+        );
+    }
+}
+
 /// What was found is told by the exit code, read or not.
 #[test]
 fn an_invalid_manifest_is_told_although_nothing_reads_the_plan() {

@@ -1,9 +1,9 @@
-//! What `explain` says of objects in many states. Each folder below `cases/explain` holds `given.yaml`, the object and what it depends
-//! on, and `explain.txt`.
+//! What `explain`, `get` and `doctor` say of objects in many states. Each folder below `cases/explain` holds `given.yaml`, the object
+//! and what it depends on, and a text for each command.
 
 use std::{fs, path::Path};
 
-use colonyos_operator::cli::explain::render;
+use colonyos_operator::cli::{explain::render, texts::of_object};
 
 use super::NOW;
 
@@ -12,6 +12,9 @@ fn check(case: &str) {
     let given = fs::read_to_string(folder.join("given.yaml")).unwrap();
     let says = render(&given, NOW.parse().unwrap()).unwrap();
     expect_test::expect_file![folder.join("explain.txt")].assert_eq(&says);
+    let texts = of_object(&given, NOW.parse().unwrap()).unwrap();
+    expect_test::expect_file![folder.join("get.txt")].assert_eq(&texts.get);
+    expect_test::expect_file![folder.join("doctor.txt")].assert_eq(&texts.doctor);
 }
 
 macro_rules! cases {

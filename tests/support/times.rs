@@ -51,3 +51,26 @@ pub async fn uncounted<T>(wait: impl Future<Output = T>) -> T {
     WAITED.set(WAITED.get() + (clock.instant() - start));
     value
 }
+
+/// A cause that was planted, to tell how long it takes until an object says it. A measure, not a limit: nothing depends on it.
+pub struct Planted {
+    cause: String,
+    clock: Clock,
+    start: Instant,
+}
+
+impl Planted {
+    /// Plants it now.
+    pub fn now(cause: impl Into<String>) -> Self {
+        let clock = Clock::system();
+        Self { cause: cause.into(), start: clock.instant(), clock }
+    }
+
+    /// It is said: a row of a table on standard error, past what the harness keeps to itself.
+    pub fn said(self, reason: &str) {
+        let seconds = (self.clock.instant() - self.start).as_secs_f64();
+        let row = format!("| {} | `{reason}` | {seconds:.1} |\n", self.cause);
+        // No test fails because its time is not known.
+        let _ = std::io::stderr().write_all(row.as_bytes());
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{cargo, folders, layers, repository, sizes};
+use crate::{book, cargo, folders, layers, repository, sizes};
 
 /// The release of cargo-deny that reads `deny.toml`.
 const CARGO_DENY: &str = "0.20.2";
@@ -63,7 +63,7 @@ pub fn run(options: &Options) -> Result<()> {
 pub const SKIPPED: &str = ": SKIPPED: ";
 
 /// The checks, the quick ones first.
-pub const NAMES: &[&str] = &["format", "layers", "sizes", "clippy", "client", "deny"];
+pub const NAMES: &[&str] = &["format", "layers", "sizes", "links", "clippy", "client", "deny"];
 
 /// Makes one check of [`NAMES`].
 ///
@@ -74,6 +74,7 @@ pub fn one(name: &str, install: bool) -> Result<Verdict> {
         "format" => cargo::run("fmt", ["--all", "--check"]).context("run `cargo fmt --all`")?,
         "layers" => layers::run()?,
         "sizes" => sizes::run()?,
+        "links" => drop(book::check()?),
         "clippy" => {
             let all = ["--workspace", "--all-targets", "--", "--deny", "warnings"];
             cargo::run("clippy", all)?;

@@ -3,6 +3,7 @@
 //! Every command stands in a module of its own; this file only reads the command line.
 
 mod bench;
+mod book;
 mod cargo;
 mod check;
 mod cluster;
@@ -37,6 +38,8 @@ struct Arguments {
 enum Command {
     /// Measure, as ratios to what a raw client takes, on servers of their own.
     Bench(bench::Options),
+    /// Make the site of the documentation in `target/book`, with mdbook; --check checks its links alone.
+    Book(book::Options),
     /// Format, imports, sizes, clippy and dependency rules: what needs no cluster.
     Check(check::Options),
     /// A real cluster and a real colony on this machine, for development, the demo and the tests.
@@ -61,6 +64,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::Book(options) => book::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Cluster(command) => cluster::run(command),
         Command::Demo(options) => demo::run(&options),

@@ -39,9 +39,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- dig "leaderElection" "leaseName" "colonyos-operator" .Values.configuration -}}
 {{- end }}
 
-{{/* Service and Secret of the endpoint of conversions; there is one only where users may make up kinds. */}}
+{{/* Service and Secret of what the operator serves with TLS: conversions where users may make up kinds, and logs and outputs. */}}
 {{- define "colonyos-operator.conversion" -}}
 {{- printf "%s-conversion" (include "colonyos-operator.name" .) -}}
+{{- end }}
+
+{{/* Whether the operator serves anything with TLS. */}}
+{{- define "colonyos-operator.serves" -}}
+{{- if or .Values.userKinds.groups .Values.results.enabled }}true{{ end -}}
 {{- end }}
 
 {{/* Policies judge what happens where this release works: another may watch other namespaces, with an account of its own. */}}
@@ -66,9 +71,14 @@ matchResources:
 {{/* The configuration file: what the user set, and what the chart knows better. */}}
 {{- define "colonyos-operator.configuration" -}}
 {{- $known := dict "watchNamespaces" .Values.watchNamespaces "http" (dict "bindAddress" "0.0.0.0:8080") -}}
-{{- if .Values.userKinds.groups }}
+{{- if include "colonyos-operator.serves" . }}
 {{- $name := include "colonyos-operator.conversion" . }}
 {{- $_ := set $known "conversion" (dict "bindAddress" "0.0.0.0:9443" "serviceName" $name "secretName" $name) }}
+{{- end }}
+{{- if .Values.results.enabled }}
+{{- $_ := set $known "results" (dict "bindAddress" "0.0.0.0:9444") }}
+{{- end }}
+{{- if .Values.userKinds.groups }}
 {{- $_ := set $known "kindPolicies" (include "colonyos-operator.kindPolicies" . | fromYamlArray) }}
 {{- end }}
 {{- mergeOverwrite (deepCopy .Values.configuration) $known | toYaml -}}

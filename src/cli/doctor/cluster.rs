@@ -14,7 +14,7 @@ use k8s_openapi::{
 use kube::{Api, api::PostParams};
 
 use super::{
-    finding::Finding,
+    finding::{Finding, Verdict},
     rules::{Place, Rule, rules},
 };
 use crate::{
@@ -47,8 +47,8 @@ pub(super) fn reason(error: &CallError) -> String {
     }
 }
 
-/// Whether the API server answers, and as whom it knows us. Without it nothing else can be asked.
-pub(super) async fn server(kubernetes: &Kubernetes) -> Result<Finding, Finding> {
+/// Whether the API server answers, and as whom it knows us; empty if it does not say. Without it nothing else can be asked.
+pub(super) async fn server(kubernetes: &Kubernetes) -> Result<(Finding, String), Finding> {
     let check = "API server";
     let version = call(CALL_TIME_LIMIT, kubernetes.calls.apiserver_version()).await.map_err(|error| {
         Finding::failure(
@@ -62,7 +62,8 @@ pub(super) async fn server(kubernetes: &Kubernetes) -> Result<Finding, Finding> 
     let who = call(CALL_TIME_LIMIT, reviews.create(&PostParams::default(), &review)).await.ok();
     let who = who.and_then(|review| review.status?.user_info?.username).unwrap_or_default();
     let known_as = if who.is_empty() { String::new() } else { format!(", as {who}") };
-    Ok(Finding::ok(check, format!("{} at {}{known_as}", version.git_version, kubernetes.server)))
+    let finding = Finding::ok(check, format!("{} at {}{known_as}", version.git_version, kubernetes.server));
+    Ok((finding, who))
 }
 
 /// One finding for each CRD of this version.
@@ -142,6 +143,28 @@ fn judge_definition(
             "bring it up to date: colonyos-operator crds | kubectl apply --server-side --force-conflicts -f -",
         )
     }
+}
+
+/// Whether a user can be the operator: one that runs in a pod has an account of the operator's namespace.
+fn may_be_operator(who: &str, namespace: &str) -> bool {
+    who.is_empty() || who.starts_with(&format!("system:serviceaccount:{namespace}:"))
+}
+
+/// That the user is not the operator, in place of all that the user may not do; `None` if the user may be.
+pub(super) fn outsider(who: &str, namespace: &str, permissions: &[Finding]) -> Option<Finding> {
+    let lacking = permissions.iter().filter(|finding| finding.verdict != Verdict::Ok).count();
+    if lacking == 0 || may_be_operator(who, namespace) {
+        return None;
+    }
+    Some(Finding::warning(
+        "permissions",
+        format!(
+            "{who} is not the operator and lacks {lacking} of its permissions: keys are not checked, and no permissions"
+        ),
+        format!(
+            "kubectl -n {namespace} exec deploy/colonyos-operator -- colonyos-operator doctor; or name the operator's namespace and account with --namespace and --account"
+        ),
+    ))
 }
 
 /// One finding for each rule that is not granted to a service account of the operator's namespace, or to whom the API server
@@ -272,7 +295,7 @@ mod tests {
         CustomResourceDefinitionCondition, CustomResourceDefinitionStatus,
     };
 
-    use super::{super::finding::Verdict, *};
+    use super::*;
 
     fn installed(established: &str) -> CustomResourceDefinition {
         let mut definition = api::custom_resource_definitions().remove(1);
@@ -304,6 +327,27 @@ mod tests {
         let mut other = installed("True");
         other.spec.versions[0].schema = None;
         assert_eq!(judge(&other).verdict, Verdict::Warning);
+    }
+
+    /// Forty failures for one reason hide the one that matters.
+    #[test]
+    fn a_user_who_is_not_the_operator_is_told_so_in_one_line() {
+        let lacking: Vec<Finding> =
+            (0..40).map(|n| Finding::failure(format!("may {n}"), "not", "ask")).collect();
+        let told = outsider("alice", "colonyos-system", &lacking).unwrap();
+        assert!(
+            told.verdict == Verdict::Warning
+                && told.seen.starts_with("alice is not the operator and lacks 40"),
+            "{told:?}"
+        );
+        assert!(told.remedy.unwrap().contains("-n colonyos-system exec"));
+        let own = "system:serviceaccount:colonyos-system:colonyos-operator";
+        assert_eq!(
+            outsider(own, "colonyos-system", &lacking),
+            None,
+            "the operator lacks rights that it needs"
+        );
+        assert_eq!(outsider("admin", "colonyos-system", &[Finding::ok("permissions", "all")]), None);
     }
 
     #[test]

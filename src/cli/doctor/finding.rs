@@ -37,11 +37,20 @@ pub(super) struct Finding {
     /// What to do, unless all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// Whether it could not be looked at for want of a right.
+    #[serde(skip)]
+    pub is_forbidden: bool,
 }
 
 impl Finding {
     pub(super) fn ok(check: impl Into<String>, seen: impl Into<String>) -> Self {
-        Self { check: check.into(), verdict: Verdict::Ok, seen: seen.into(), remedy: None }
+        Self {
+            check: check.into(),
+            verdict: Verdict::Ok,
+            seen: seen.into(),
+            remedy: None,
+            is_forbidden: false,
+        }
     }
 
     pub(super) fn warning(
@@ -62,6 +71,7 @@ impl Finding {
             verdict: Verdict::Failure,
             seen: seen.into(),
             remedy: Some(remedy.into()),
+            is_forbidden: false,
         }
     }
 }
@@ -75,7 +85,7 @@ pub(super) fn is_healthy(findings: &[Finding]) -> bool {
 pub(super) fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or_default();
     let mut text = String::new();
-    for Finding { check, verdict, seen, remedy } in findings {
+    for Finding { check, verdict, seen, remedy, .. } in findings {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{:<4}  {check:<width$}  {seen}", verdict.shown());
         if let Some(remedy) = remedy {
@@ -113,6 +123,28 @@ mod tests {
              \x20                 → start the operator\n\
              \n1 ok, 1 warnings, 1 failed\n"
         );
+    }
+
+    #[test]
+    fn the_page_shows_findings_as_they_are() {
+        let findings = [
+            Finding::ok(
+                "API server",
+                "v1.36.3 at https://10.0.0.1/, as system:serviceaccount:colonyos-system:colonyos-operator",
+            ),
+            Finding::ok("CRD colonies.colonies.io", "established, as of 0.1.0"),
+            Finding::failure(
+                "Colony dev: credentials",
+                "there is no Secret colony-dev in namespace colonyos-system",
+                "create it: kubectl -n colonyos-system create secret generic colony-dev …",
+            ),
+            Finding::warning(
+                "ColonyProcess media/train",
+                "NoExecutor: process 77ab… waits for an executor of type gpu: none is registered in colony dev (there are: cli)",
+                "colonyos-operator explain colonyprocess/train -n media",
+            ),
+        ];
+        assert_eq!(text(&findings), crate::cli::documented::printed("colonyos-operator doctor"));
     }
 
     /// Scripts read the exit code and this; a warning alone is no reason to stop a roll-out.

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt as _, api::ListParams};
 
-use super::{cluster::reason, finding::Finding};
+use super::finding::Finding;
 use crate::{
     api::{
         condition::{ConditionType, Reason},
@@ -19,15 +19,12 @@ pub(super) async fn definitions(kubernetes: &Kubernetes) -> Vec<Finding> {
         Ok(list) => list.items.iter().flat_map(judge).collect(),
         // The missing CRD was reported already.
         Err(error) if error.is_not_found() => Vec::new(),
-        Err(error) => {
-            let check = "ResourceDefinitions";
-            vec![Finding::failure(check, reason(&error), "check that the objects can be read")]
-        }
+        Err(error) => vec![Finding::unread("ResourceDefinitions", &error)],
     }
 }
 
 /// The status of a definition.
-fn judge(definition: &ResourceDefinition) -> Vec<Finding> {
+pub(super) fn judge(definition: &ResourceDefinition) -> Vec<Finding> {
     let name = definition.name_any();
     let check = format!("ResourceDefinition {name}");
     let status = definition.status.as_ref();

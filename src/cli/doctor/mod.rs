@@ -1,5 +1,5 @@
 //! `colonyos-operator doctor`: checks API server, CRDs, permissions, ColonyOS, keys, user-defined kinds and their
-//! conversions, and reports failures with remedies.
+//! conversions, and the objects of users, and reports failures with remedies.
 //!
 //! Reads only. Each check stands on those before it, so the first failure is the one to look at.
 
@@ -8,6 +8,7 @@ mod colony;
 mod conversion;
 mod finding;
 mod kinds;
+mod objects;
 mod reported;
 mod rules;
 
@@ -20,12 +21,16 @@ use self::finding::Finding;
 use super::{
     Failure,
     connection::{Connection, of_operator},
+    explain::facts::Facts,
     output::Output,
 };
-use crate::runtime::{
-    clock::Clock,
-    config::{self, OperatorConfiguration},
-    kubernetes::Kubernetes,
+use crate::{
+    api::kind::Kind,
+    runtime::{
+        clock::Clock,
+        config::{self, OperatorConfiguration},
+        kubernetes::Kubernetes,
+    },
 };
 
 /// Arguments of `doctor`.
@@ -63,6 +68,24 @@ pub(super) fn print(arguments: &Arguments) -> Result<(), Failure> {
     if finding::is_healthy(&findings) { Ok(()) } else { Err(ChecksFailed.into()) }
 }
 
+/// What is said of one object, of itself alone.
+///
+/// # Errors
+///
+/// When it is no object of its kind.
+pub(in crate::cli) fn text_of(facts: &Facts) -> Result<String, Failure> {
+    let object = facts.object.clone();
+    let findings = match facts.kind() {
+        Kind::Colony => vec![reported::judge(&serde_json::from_value(object)?)],
+        Kind::ResourceDefinition => kinds::judge(&serde_json::from_value(object)?),
+        kind => match &kind.info().own {
+            Some(own) => objects::judge_one(kind, own, object),
+            None => Vec::new(),
+        },
+    };
+    Ok(finding::text(&findings))
+}
+
 async fn look(arguments: &Arguments, configuration: &OperatorConfiguration) -> Vec<Finding> {
     match arguments.connection.connect().await {
         Ok(kubernetes) => {
@@ -82,14 +105,24 @@ async fn examine(
     configuration: &OperatorConfiguration,
     clock: &Clock,
 ) -> Vec<Finding> {
-    let mut findings = match cluster::server(kubernetes).await {
-        Ok(finding) => vec![finding],
+    let (mut findings, who) = match cluster::server(kubernetes).await {
+        Ok((finding, who)) => (vec![finding], who),
         Err(finding) => return vec![finding],
     };
     findings.extend(cluster::definitions(kubernetes).await);
     let lease = &configuration.leader_election.lease_name;
     let watched = &configuration.watch_namespaces;
-    findings.extend(cluster::permissions(kubernetes, account, watched, lease).await);
+    let permissions = cluster::permissions(kubernetes, account, watched, lease).await;
+    let outsider = cluster::outsider(&who, &kubernetes.namespace, &permissions);
+    if let (None, Some(outsider)) = (account, outsider) {
+        findings.push(outsider);
+        findings.extend(reported::lease(kubernetes, &configuration.leader_election, clock).await);
+        findings.extend(reported::colonies(kubernetes, &configuration.cluster_selector).await);
+        findings.extend(kinds::definitions(kubernetes).await);
+        findings.extend(objects::objects(kubernetes, watched).await);
+        return objects::together(findings);
+    }
+    findings.extend(permissions);
     if account.is_some() {
         findings.extend(reported::lease(kubernetes, &configuration.leader_election, clock).await);
         findings.extend(reported::colonies(kubernetes, &configuration.cluster_selector).await);
@@ -99,6 +132,7 @@ async fn examine(
     findings.extend(colony::colonies(kubernetes, clock).await);
     findings.extend(kinds::definitions(kubernetes).await);
     findings.extend(conversion::conversions(kubernetes, &configuration.conversion, clock).await);
+    findings.extend(objects::objects(kubernetes, watched).await);
     findings
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, ResourceExt as _, api::ListParams};
 
-use super::{cluster::reason, finding::Finding};
+use super::finding::Finding;
 use crate::{
     api::{colony::Colony, condition::ConditionType},
     runtime::{
@@ -39,7 +39,7 @@ pub(super) async fn lease(
         }
         Ok(Some(_)) => Finding::failure(check, format!("no operator holds {name}"), remedy),
         Ok(None) => Finding::failure(check, format!("there is no Lease {name}"), remedy),
-        Err(error) => Finding::failure(check, reason(&error), "check that the Lease can be read"),
+        Err(error) => Finding::unread(check, &error),
     })
 }
 
@@ -55,13 +55,11 @@ pub(super) async fn colonies(kubernetes: &Kubernetes, selector: &BTreeMap<String
         Ok(list) => list.iter().map(judge).collect(),
         // The missing CRD was reported already.
         Err(error) if error.is_not_found() => Vec::new(),
-        Err(error) => {
-            vec![Finding::failure("Colonies", reason(&error), "check that the objects can be read")]
-        }
+        Err(error) => vec![Finding::unread("Colonies", &error)],
     }
 }
 
-fn judge(colony: &Colony) -> Finding {
+pub(super) fn judge(colony: &Colony) -> Finding {
     let check = format!("Colony {}", colony.name_any());
     let conditions = colony.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let mut ready = conditions.iter().filter(|condition| condition.type_ == ConditionType::Ready.as_str());

@@ -9,14 +9,32 @@ use crate::api::{
 
 /// What a user can do where no executor fits.
 const REGISTER: &str = "register an executor that fits: an ExecutorDeployment with executorType: {type} runs some; or create another object that asks for one that there is";
-/// What a message says where no executor fits.
-const MISSING: [&str; 3] = ["none is registered", "none at location", "none of the names"];
-
 /// What a user can do about a reason. `{…}` stands for what the object says.
-const REMEDIES: [(&[Reason], &str); 23] = [
+const REMEDIES: [(&[Reason], &str); 29] = [
     (&[Reason::ReconcilePaused], "go on: {annotate} {paused}-"),
     (&[Reason::Suspended], "go on: {patch} '{\"spec\":{\"suspend\":false}}'"),
     (&[Reason::NoExecutor], REGISTER),
+    (
+        &[Reason::ExecutorAwaited],
+        "nothing yet: what the message says may pass within half a minute; if not, run an ExecutorDeployment with executorType: {type}, or have the owner of the colony approve executors or resume assignments",
+    ),
+    (
+        &[Reason::ExecutorsBusy],
+        "nothing: it is taken when an executor is free; more executors take it sooner: kubectl scale the ExecutorDeployment of type {type}",
+    ),
+    (
+        &[Reason::ExecutorsNotApproved],
+        "the owner of the colony approves the executors: colonies executor approve --name NAME",
+    ),
+    (&[Reason::AssignmentsPaused], "the owner of the colony resumes assignments"),
+    (
+        &[Reason::NoReconciler],
+        "start a reconciler that is an executor of type {type} in the colony, or correct spec.handler.executorType of the kind",
+    ),
+    (
+        &[Reason::ResourceFailed, Reason::ResourcesNotReady],
+        "see the objects that the message names: kubectl describe",
+    ),
     (
         &[Reason::ColonyNotFound],
         "create the Colony, or annotate one with colonies.io/default=true (kubectl get colony.colonies.io)",
@@ -92,21 +110,6 @@ pub(super) fn remedies(facts: &Facts) -> Vec<String> {
         .filter(|(reasons, _)| reasons.iter().any(|reason| says(*reason)))
         .map(|(_, text)| fill(facts, text));
     let mut remedies: Vec<String> = filled.collect();
-    // Before half a minute is over, the reason is the usual one.
-    let main = facts.condition(facts.main_condition());
-    let message = main.as_ref().map(|main| main.message.as_str()).unwrap_or_default();
-    if message.contains(" are paused") {
-        remedies.push("the owner of the colony resumes assignments".to_owned());
-    } else if message.contains("wait for the owner of the colony to approve them") {
-        remedies.push("the owner of the colony approves the executors".to_owned());
-    } else if message.contains("that fit are busy") || message.contains("that fits is busy") {
-        remedies.push(fill(
-            facts,
-            "nothing: it is taken when an executor is free; more executors take it sooner: kubectl scale the ExecutorDeployment of type {type}",
-        ));
-    } else if MISSING.iter().any(|missing| message.contains(missing)) && !says(Reason::NoExecutor) {
-        remedies.push(fill(facts, REGISTER));
-    }
     if remedies.is_empty() {
         remedies.extend(otherwise(facts));
     }

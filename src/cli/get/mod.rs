@@ -3,7 +3,7 @@
 //!
 //! Reads only, with the permissions of its user. A kind that may not be listed is named, and hides none of the others.
 
-mod row;
+pub(super) mod row;
 
 use clap::Args;
 use tokio::runtime::Runtime;

@@ -15,7 +15,7 @@ use crate::{
 
 /// All that was found.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Listing {
+pub(in crate::cli) struct Listing {
     pub items: Vec<Row>,
     /// What could not be read, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -28,7 +28,7 @@ pub(super) struct Listing {
 /// An object.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Row {
+pub(in crate::cli) struct Row {
     pub api_version: String,
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +46,7 @@ pub(super) struct Row {
 
 impl Row {
     /// What is shown of an object.
-    pub(super) fn of(object: Value) -> Self {
+    pub(in crate::cli) fn of(object: Value) -> Self {
         let facts = Facts { object, ..Facts::default() };
         let text = |pointer: &str| facts.text(pointer).to_owned();
         let (state, reason, message) = standing(&facts);
@@ -82,7 +82,7 @@ impl Row {
 
 impl Listing {
     /// For people; empty if there is nothing.
-    pub(super) fn text(&self, with_namespace: bool, now: Timestamp) -> String {
+    pub(in crate::cli) fn text(&self, with_namespace: bool, now: Timestamp) -> String {
         if self.items.is_empty() {
             return String::new();
         }
@@ -127,6 +127,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cli::documented::printed;
 
     const NOW: &str = "2026-11-21T10:00:00Z";
 
@@ -176,6 +177,51 @@ media      RequestState   order-1  REQUESTED  -          5m   the operator has n
         let value = serde_json::to_value(&listing).unwrap();
         assert_eq!(value["items"][0]["message"], "waits for an executor\nof type gpu\u{1b}[31m");
         assert_eq!(value["items"][1].get("namespace"), None);
+    }
+
+    #[test]
+    fn the_page_shows_the_table_as_it_is() {
+        let row = |kind: &str, name: &str, created: &str, state: &str, main: &Value| {
+            let group = if kind == "ExecutorDeployment" { "compute.colonies.io" } else { "colonies.io" };
+            json!({
+                "apiVersion": format!("{group}/v1"), "kind": kind,
+                "metadata": { "name": name, "namespace": "media", "creationTimestamp": created },
+                "status": { "state": state, "conditions": [main] },
+            })
+        };
+        let closed = "process 1f2e… has been closed successfully by cli-0";
+        let waits = "process 77ab… waits for an executor of type gpu: none is registered in colony dev (there are: cli)";
+        let listing = listing(vec![
+            row(
+                "ExecutorDeployment",
+                "cli",
+                "2026-11-21T07:00:00Z",
+                "Ready",
+                &condition("Ready", "True", "AllReplicasReady", "2 of 2 executors are ready"),
+            ),
+            row(
+                "ColonyProcess",
+                "encode",
+                "2026-11-21T09:55:00Z",
+                "Succeeded",
+                &condition("Finished", "True", "ClosedSuccessfully", closed),
+            ),
+            row(
+                "ColonyProcess",
+                "train",
+                "2026-11-21T09:59:00Z",
+                "Waiting",
+                &condition("Finished", "False", "NoExecutor", waits),
+            ),
+            row(
+                "ColonyCron",
+                "report",
+                "2026-11-12T10:00:00Z",
+                "",
+                &condition("Ready", "True", "Scheduled", "runs are created on schedule"),
+            ),
+        ]);
+        assert_eq!(listing.text(false, NOW.parse().unwrap()), printed("kubectl colony get"));
     }
 
     #[test]

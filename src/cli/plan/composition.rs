@@ -122,6 +122,8 @@ impl<'w> Rehearsal<'w> {
             children,
             unserved: BTreeSet::new(),
             kinds_with_readiness: self.kinds.kinds_with_readiness(),
+            unready_workloads: 0,
+            troubles: Vec::new(),
             now: self.now,
         })
     }

@@ -1,6 +1,6 @@
 //! Deletes what an operator looks after, step by step, and waits for it to go.
 
-use std::{io::Write as _, time::Duration};
+use std::time::Duration;
 
 use k8s_openapi::{
     api::{coordination::v1::Lease, core::v1::Secret},
@@ -18,7 +18,7 @@ use super::{
     shown,
 };
 use crate::{
-    cli::Failure,
+    cli::{Failure, output::print},
     runtime::kubernetes::{CALL_TIME_LIMIT, call},
 };
 
@@ -172,5 +172,5 @@ fn held(left: &Left) -> String {
 }
 
 fn say(what: &str) -> Result<(), Failure> {
-    Ok(writeln!(std::io::stdout().lock(), "{what}")?)
+    print(&format!("{what}\n"))
 }

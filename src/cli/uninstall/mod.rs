@@ -9,10 +9,7 @@ mod inventory;
 mod read;
 mod shown;
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, api::ListParams};
@@ -21,7 +18,7 @@ use tokio::runtime::Runtime;
 use super::{
     Failure,
     connection::{Connection, of_operator},
-    output::Output,
+    output::{Output, print as print_line},
 };
 use crate::{
     api::names::{APP_NAME_LABEL, OPERATOR},
@@ -89,8 +86,7 @@ async fn uninstall(arguments: &Arguments) -> Result<(), Failure> {
     }
     let carried_out = carry_out::Uninstall { reader, timeout: arguments.timeout, crds: arguments.crds };
     let last = carried_out.run(inventory).await?;
-    writeln!(std::io::stdout().lock(), "{last}")?;
-    Ok(())
+    print_line(&format!("{last}\n"))
 }
 
 /// The configuration with which the chart has installed the operator; none if it has not, or several are there.

@@ -142,7 +142,10 @@ fn remedy(finding: &Finding, mended: &Mended) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diff::{ColonyStep, verify::Class};
+    use crate::{
+        cli::documented::printed,
+        diff::{ColonyStep, verify::Class},
+    };
 
     fn report(rows: Vec<(Finding, Mended)>, problems: Vec<String>) -> Report {
         let counts = Counts {
@@ -177,6 +180,11 @@ mod tests {
             "FINDING           WHAT        COLONY  SEEN        REMEDY\n\
              OrphanedExecutor  executor x  dev     it is gone  --fix: remove executor x\n\
              \n1 findings, 0 mended; 2 objects, 3 live processes, 4 executors and 1 Secrets compared in 1.2 s with 5 requests to the API server and 6 to colonies\n"
+        );
+        assert_eq!(
+            report(vec![(finding(), None)], Vec::new()).text(),
+            printed("colonyos-operator verify"),
+            "as the page shows it"
         );
         let mended = report(vec![(finding(), Some(Ok(())))], Vec::new());
         assert!(mended.text().contains("done: remove executor x"), "{}", mended.text());

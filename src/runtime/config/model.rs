@@ -50,6 +50,8 @@ pub struct OperatorConfiguration {
     pub kind_policies: Vec<String>,
     /// Where API servers have objects of users' kinds converted from one version to another.
     pub conversion: Conversion,
+    /// Where users read the logs and outputs of their objects.
+    pub results: Results,
     /// Where probes and metrics are served.
     pub http: Http,
     /// How the operator logs.
@@ -72,6 +74,7 @@ impl Default for OperatorConfiguration {
             request_roles: vec![RequestRole::Director, RequestRole::Worker],
             kind_policies: Vec::new(),
             conversion: Conversion::default(),
+            results: Results::default(),
             http: Http::default(),
             logging: Logging::default(),
         }
@@ -257,6 +260,17 @@ impl Default for Conversion {
             certificate_seconds: 90 * 24 * 3600,
         }
     }
+}
+
+/// Where users read the logs and outputs of their objects, with the certificate of the conversion endpoint. Without an address,
+/// or where that endpoint has none, they are not served.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Results {
+    /// Address and port to listen on, with TLS. The chart sets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub bind_address: Option<SocketAddr>,
 }
 
 /// How the operator logs.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
+
 use super::{
     condition::{Finding, merge, observe},
     paused::dropped,
@@ -16,8 +18,10 @@ use crate::{
     },
     desired::composition::has_ended,
     diff::{Problem, composition::Report},
-    kinds::composition::{Composition, Desired, Instance, Readiness, finished_parts},
-    snapshot::{CompositionSnapshot, Observed},
+    kinds::composition::{
+        Composition, Desired, DesiredResource, Instance, Readiness, Wanted, finished_parts,
+    },
+    snapshot::{CompositionSnapshot, Observed, PartTrouble},
     status::look::{LOOK_UP, Look, RESYNC},
 };
 
@@ -47,8 +51,24 @@ pub fn next(
     let is_untold = !report.foreign.is_empty()
         || composition.is_some_and(Composition::references_foreign_objects)
         || !snapshot.unserved.is_empty()
+        || awaits_pods(snapshot)
         || snapshot.children.values().any(|found| found.unknown().is_some());
     Look::About(if is_untold { LOOK_UP } else { RESYNC })
+}
+
+/// For how long pods that do not run are looked at again and again: their workload says nothing of them.
+const POD_WATCH: SignedDuration = SignedDuration::from_mins(10);
+
+/// Whether pods of its workloads may tell soon why they do not run.
+fn awaits_pods(snapshot: &CompositionSnapshot) -> bool {
+    let conditions = snapshot.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    let mut unready = conditions
+        .iter()
+        .filter(|condition| condition.type_ == ConditionType::Ready.as_str() && condition.status != "True");
+    let is_recent = unready
+        .next()
+        .is_none_or(|ready| snapshot.now.duration_since(ready.last_transition_time.0) < POD_WATCH);
+    snapshot.unready_workloads > 0 && is_recent
 }
 
 /// The status after a pass. `kinds` are those that the definition makes now.
@@ -116,7 +136,9 @@ fn active_findings(
     has_end: bool,
 ) -> Vec<Finding> {
     let desired = pass.ok().and_then(|pass| pass.desired);
-    let failed = desired.and_then(failed);
+    let troubles = &snapshot.troubles;
+    let stopped = desired.and_then(|desired| stopped(desired, troubles));
+    let failed = desired.and_then(|desired| failed(desired, troubles));
     let blocker = blocker(pass);
     let is_settled = pass.is_ok_and(|pass| {
         let plan = &pass.outcome.plan;
@@ -124,7 +146,7 @@ fn active_findings(
     });
     let is_finished = is_settled && desired.is_some_and(|desired| desired.is_finished);
     let is_ready = is_settled && blocker.is_none() && desired.is_some_and(Desired::is_ready);
-    let trouble = blocker.or(failed);
+    let trouble = blocker.or(stopped).or(failed);
     let (reason, message) = match (&trouble, desired) {
         (Some(trouble), _) => trouble.clone(),
         (None, Some(desired)) if is_ready => {
@@ -132,11 +154,12 @@ fn active_findings(
         }
         (None, Some(_)) if is_finished => (Reason::FinishedWhenHolds, "it has ended".to_owned()),
         (None, desired) => {
-            let lacking = desired.map(lacking).unwrap_or_default();
+            let lacking = desired.map(|desired| lacking(desired, troubles)).unwrap_or_default();
             let unserved = snapshot.unserved.iter().map(|kind| format!("the cluster does not serve {kind}"));
             let all: Vec<String> = unserved.chain(lacking).collect();
             let none = "its objects are being brought in line".to_owned();
-            (Reason::ResourcesNotReady, if all.is_empty() { none } else { all.join("; ") })
+            let reason = troubles.first().map_or(Reason::ResourcesNotReady, |trouble| trouble.reason);
+            (reason, if all.is_empty() { none } else { all.join("; ") })
         }
     };
     // What has ended, and did not fail, is as it should be, whatever its objects are ready for.
@@ -193,23 +216,49 @@ fn blocker(pass: Result<Pass<'_>, &Problem>) -> Option<(Reason, String)> {
     }
 }
 
-fn failed(desired: &Desired) -> Option<(Reason, String)> {
-    let failed = desired.resources.iter().filter_map(|resource| match &resource.readiness {
-        Readiness::Failed(why) => Some(format!("{}: {why}", resource.id)),
-        _ => None,
+/// What keeps the pods of a resource from running, if it is not ready.
+fn pods_of<'a>(resource: &DesiredResource, troubles: &'a [PartTrouble]) -> Option<&'a PartTrouble> {
+    let Wanted::Objects(objects) = &resource.wanted else { return None };
+    let is_of = |trouble: &&PartTrouble| {
+        objects.iter().any(|object| object.kind == trouble.kind && object.name == trouble.name)
+    };
+    troubles.iter().filter(|_| resource.readiness != Readiness::Ready).find(is_of)
+}
+
+/// Pods that do not run, and do not by waiting either.
+fn stopped(desired: &Desired, troubles: &[PartTrouble]) -> Option<(Reason, String)> {
+    let lasting = desired.resources.iter().filter_map(|resource| {
+        let trouble = pods_of(resource, troubles).filter(|trouble| !trouble.may_pass)?;
+        Some((trouble.reason, explained(resource, troubles)))
     });
+    let lasting: Vec<(Reason, String)> = lasting.collect();
+    let (reason, _) = lasting.first()?;
+    Some((*reason, lasting.iter().map(|(_, told)| told.as_str()).collect::<Vec<_>>().join("; ")))
+}
+
+/// A resource, how far it is, and why its pods do not run.
+fn explained(resource: &DesiredResource, troubles: &[PartTrouble]) -> String {
+    let why = match &resource.readiness {
+        Readiness::Ready => "",
+        Readiness::Waiting(why) | Readiness::Failed(why) => why,
+    };
+    let pods = pods_of(resource, troubles).map_or(String::new(), |trouble| format!("; {}", trouble.message));
+    format!("{}: {why}{pods}", resource.id)
+}
+
+fn failed(desired: &Desired, troubles: &[PartTrouble]) -> Option<(Reason, String)> {
+    let is_failed = |resource: &&DesiredResource| matches!(resource.readiness, Readiness::Failed(_));
+    let failed = desired.resources.iter().filter(is_failed).map(|resource| explained(resource, troubles));
     let failed: Vec<String> = failed.collect();
     (!failed.is_empty()).then(|| (Reason::ResourceFailed, failed.join("; ")))
 }
 
-fn lacking(desired: &Desired) -> Vec<String> {
+fn lacking(desired: &Desired, troubles: &[PartTrouble]) -> Vec<String> {
     let lacking =
         desired.resources.iter().filter_map(|resource| match (&resource.readiness, &resource.held_back) {
             (Readiness::Ready, _) => None,
             (_, Some(held_back)) => Some(format!("{} waits for {held_back}", resource.id)),
-            (Readiness::Waiting(why) | Readiness::Failed(why), None) => {
-                Some(format!("{}: {why}", resource.id))
-            }
+            (Readiness::Waiting(_) | Readiness::Failed(_), None) => Some(explained(resource, troubles)),
         });
     lacking.collect()
 }

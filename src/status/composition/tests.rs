@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     act::outcome::{Effect, StepFailure, StepResult},
     diff::{KubernetesStep, OwnershipError, Plan, Step},
-    kinds::composition::{DesiredResource, Policies, Unreported, Wanted},
+    kinds::composition::{DesiredChild, Policies, Unreported},
     snapshot::{Children, fixtures},
 };
 
@@ -26,6 +26,8 @@ fn snapshot(status: &Value, is_deleted: bool) -> CompositionSnapshot {
         children: Children::new(),
         unserved: BTreeSet::new(),
         kinds_with_readiness: BTreeSet::new(),
+        unready_workloads: 0,
+        troubles: Vec::new(),
         now: "2026-11-26T10:00:05Z".parse().unwrap(),
     }
 }
@@ -243,4 +245,61 @@ fn a_deletion_says_what_it_waits_for_and_the_way_out() {
     let status = compute(&snapshot, &BTreeSet::new(), Ok(pass(None, &report, &refused)));
     let said = message(&status, "Ready");
     assert!(said.contains("a webhook says no") && said.contains("colonies.io/abandon-remote"), "{said}");
+}
+
+/// The level at which people look is the instance: it says what its pods say, and that waiting does not help.
+#[test]
+fn pods_that_do_not_run_are_told_at_the_instance() {
+    let deployment = ObjectKind::new("apps/v1", "Deployment");
+    let child = DesiredChild { kind: deployment.clone(), name: "shop-web".to_owned(), object: Value::Null };
+    let web = |readiness: Readiness| DesiredResource {
+        kind: deployment.clone(),
+        wanted: Wanted::Objects(vec![child.clone()]),
+        ..resource("web", readiness)
+    };
+    let mut snapshot = snapshot(&Value::Null, false);
+    let trouble = |may_pass: bool, reason: Reason| PartTrouble {
+        kind: deployment.clone(),
+        name: "shop-web".to_owned(),
+        may_pass,
+        reason,
+        message: "pod shop-web-1: image x cannot be pulled: not found: correct it".to_owned(),
+    };
+    let (report, kinds) = (Report::default(), BTreeSet::from([deployment.clone()]));
+    let said = |snapshot: &CompositionSnapshot, readiness: Readiness| {
+        let (desired, outcome) = (desired(vec![web(readiness)]), outcome(Vec::new(), Vec::new()));
+        compute(snapshot, &kinds, Ok(pass(Some(&desired), &report, &outcome)))
+    };
+    let waiting = || Readiness::Waiting("0 of 1 are ready".to_owned());
+
+    snapshot.troubles = vec![trouble(false, Reason::ImageNotPulled)];
+    let status = said(&snapshot, waiting());
+    assert_eq!(
+        told(&status, &["Degraded", "Ready"]),
+        ["Degraded=True/ImageNotPulled", "Ready=False/ImageNotPulled"]
+    );
+    assert_eq!(
+        message(&status, "Ready"),
+        "web: 0 of 1 are ready; pod shop-web-1: image x cannot be pulled: not found: correct it"
+    );
+    let late = said(&snapshot, Readiness::Failed("ProgressDeadlineExceeded".to_owned()));
+    assert!(message(&late, "Ready").contains("ProgressDeadlineExceeded; pod shop-web-1"), "{late:?}");
+
+    snapshot.troubles = vec![trouble(true, Reason::PodUnschedulable)];
+    let status = said(&snapshot, waiting());
+    assert_eq!(told(&status, &["Degraded"]), ["Degraded=False/PodUnschedulable"]);
+    assert!(message(&status, "Ready").contains("pod shop-web-1"), "{status:?}");
+    let status = said(&snapshot, Readiness::Ready);
+    assert_eq!(told(&status, &["Ready"]), ["Ready=True/ResourcesReady"], "it has passed");
+
+    // Nothing of the workload changes while its pods do: it is looked at again, but not for ever.
+    snapshot.unready_workloads = 1;
+    let look = |snapshot: &CompositionSnapshot| next(snapshot, None, Ok(&report));
+    assert_eq!(look(&snapshot), Look::About(LOOK_UP));
+    let mut old = said(&snapshot, waiting());
+    for condition in &mut old.conditions {
+        condition.last_transition_time.0 -= SignedDuration::from_mins(11);
+    }
+    snapshot.object.status = Some(old);
+    assert_eq!(look(&snapshot), Look::About(RESYNC));
 }

@@ -298,7 +298,7 @@ fn running(
         // The rollout fails for this reason as well, once its deadline has passed.
         Phase::Progressing | Phase::Failed { .. } if !is_ended_job && refusal.is_some() => {
             let refusal = refusal.unwrap_or_default();
-            let message = format!("{counts}; {refusal}: {}", remedy_for_refused_pods(&refusal));
+            let message = format!("{counts}; {refusal}: {}", pod_trouble::remedy_of_refusal(&refusal));
             blocked(&Problem { reason: Reason::PodsRefused, message })
         }
         Phase::Progressing | Phase::Failed { .. }
@@ -354,16 +354,6 @@ fn refused_pods(snapshot: &ExecutorDeploymentSnapshot) -> Option<String> {
             .then(|| progress::refusal_of_deployment(deployment))?
     };
     snapshot.refused_pods.clone().or_else(by_deployment)
-}
-
-fn remedy_for_refused_pods(words: &str) -> &'static str {
-    if words.contains("violates PodSecurity") {
-        "ask for no more than the standard allows that the namespace enforces, or use a namespace that enforces another"
-    } else if words.contains("exceeded quota") {
-        "lower replicas or resources, or have the quota of the namespace raised"
-    } else {
-        "change what it names; events of the workload have the name of the pod"
-    }
 }
 
 fn settled(reason: Reason, ready: bool, message: &str) -> Vec<Finding> {

@@ -108,7 +108,7 @@ fn an_instance_that_waits_says_for_which_executor() {
                             "intendedAt": submitted, "submittedAt": submitted } })
     };
     for (submitted, reason) in
-        [("2026-11-26T09:59:40Z", "ProcessWaiting"), ("2026-11-26T09:59:35Z", "NoExecutor")]
+        [("2026-11-26T09:59:40Z", "ExecutorAwaited"), ("2026-11-26T09:59:35Z", "NoExecutor")]
     {
         let mut snapshot = snapshot(None, &waiting(submitted));
         snapshot.header.colony = fixtures::colony();

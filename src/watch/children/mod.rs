@@ -164,6 +164,11 @@ impl ChildWatches {
         }
     }
 
+    /// For what is read beside the watches.
+    pub(super) const fn client(&self) -> &Client {
+        &self.calls
+    }
+
     /// The kinds that are watched, or were looked for.
     pub async fn kinds(&self) -> BTreeSet<ObjectKind> {
         self.kinds.lock().await.keys().cloned().collect()

@@ -27,8 +27,8 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fake", &["colony"]),
     // What was seen and written last, kept from one pass to the next.
     ("memory", &["snapshot", "colony", "runtime"]),
-    // The endpoint that every replica serves: it reads, converts as `kinds` says, and keeps its certificates in a Secret.
-    ("webhook", &["snapshot", "kinds", "act", "memory", "runtime"]),
+    // What every replica serves: it reads, converts as `kinds` says, and keeps its certificates in a Secret.
+    ("webhook", &["watch", "snapshot", "kinds", "act", "colony", "memory", "runtime"]),
     ("runtime", &[]),
     (
         "cli",
@@ -111,7 +111,7 @@ pub const JUDGED_IN: &[(&str, &[&str])] = &[
     ("status_code", &["act::failure", "runtime::kubernetes"]),
     // Also the exit code of a process.
     ("code", &["runtime::kubernetes", "cli::request::job"]),
-    ("is_not_found", &["act::failure", "watch", "controllers::colony", "cli"]),
+    ("is_not_found", &["act::failure", "watch", "controllers::colony", "webhook::results", "cli"]),
     ("is_conflict", &["act::failure"]),
     ("is_already_exists", &["act::failure"]),
     ("is_forbidden", &["act::failure", "watch", "cli"]),

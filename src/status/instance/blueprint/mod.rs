@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     super::{
+        awaited::Awaited,
         blueprint,
         condition::{Finding, merge},
         mirror,
@@ -24,7 +25,7 @@ use crate::{
     desired::{SharedSpec, instance::as_expression_input},
     diff::{Problem, Sync},
     kinds::definition::{CompiledHandler, of_blueprint, prune_to_schema},
-    snapshot::{HandlerState, InstanceSnapshot},
+    snapshot::{HandlerState, InstanceSnapshot, Wanted},
 };
 
 /// The report of a reconciler.
@@ -36,7 +37,7 @@ struct Report {
     /// Why fields that were asked for have no value.
     problem: Option<String>,
     /// Why the instance is not ready; none if it is.
-    unready: Option<String>,
+    unready: Option<(Reason, String)>,
 }
 
 /// The status after a pass.
@@ -118,8 +119,9 @@ fn report(snapshot: &InstanceSnapshot, found: &Blueprint) -> Report {
     let (compiled, seen) = match (CompiledHandler::compile(handler), as_expression_input(snapshot)) {
         (Ok(compiled), Ok(seen)) => (compiled, seen),
         (Err(error), _) | (_, Err(error)) => {
-            let problem = Some(error.to_string());
-            return Report { unready: problem.clone(), problem, ..Report::default() };
+            let problem = error.to_string();
+            let unready = Some((Reason::BlueprintNotReady, problem.clone()));
+            return Report { unready, problem: Some(problem), ..Report::default() };
         }
     };
     let bindings = of_blueprint(&seen, found);
@@ -132,6 +134,10 @@ fn report(snapshot: &InstanceSnapshot, found: &Blueprint) -> Report {
     } else {
         found.status.is_empty().then(|| silent.to_owned())
     };
+    let unready = unready.map(|why| match unserved(snapshot).filter(|_| found.status.is_empty()) {
+        Some(unserved) => (Reason::NoReconciler, unserved),
+        None => (Reason::BlueprintNotReady, why),
+    });
     if handler.status.is_empty() {
         let mut fields = as_stored(snapshot, found.status.clone());
         // Set by others, or by default: they stand in the status already.
@@ -142,6 +148,17 @@ fn report(snapshot: &InstanceSnapshot, found: &Blueprint) -> Report {
     let (fields, problems) = compiled.fields(&bindings);
     let problem = problems.first().filter(|_| !found.status.is_empty()).map(ToString::to_string);
     Report { fields, is_whole: false, problem, unready }
+}
+
+/// That no executor is there to reconcile the blueprint, and which there are; none where one is, or that is not known.
+fn unserved(snapshot: &InstanceSnapshot) -> Option<String> {
+    let wanted = Wanted {
+        executor_type: snapshot.kind.handler().executor_type.as_deref()?,
+        names: &[],
+        location: None,
+    };
+    let awaited = Awaited::executor(&snapshot.header, &wanted, None);
+    awaited.is_unserved.then(|| format!("no reconciler serves its blueprint: it waits for {}", awaited.what))
 }
 
 /// A status as the API server keeps it.
@@ -224,7 +241,7 @@ fn reported_state(
             (Reason::BlueprintNotReady, mirrored.message.clone(), false)
         }
         None => (mirrored.reason, mirrored.message.clone(), false),
-        Some(Report { unready: Some(why), .. }) => (Reason::BlueprintNotReady, why, false),
+        Some(Report { unready: Some((reason, why)), .. }) => (reason, why, false),
         Some(Report { unready: None, .. }) => (
             Reason::BlueprintReady,
             "its reconciler reports it in the status of the blueprint".to_owned(),
@@ -238,7 +255,7 @@ fn said_before(snapshot: &InstanceSnapshot, before: &InstanceStatus) -> Option<V
     let said = |kind: ConditionType| {
         let found = before.conditions.iter().find(|condition| condition.type_ == kind.as_str())?;
         let is_current = found.observed_generation == snapshot.object.metadata.generation;
-        let told = [Reason::BlueprintReady, Reason::BlueprintNotReady];
+        let told = [Reason::BlueprintReady, Reason::BlueprintNotReady, Reason::NoReconciler];
         let reason = told.into_iter().find(|reason| is_current && reason.as_str() == found.reason)?;
         let holds = match found.status.as_str() {
             "True" => Some(true),

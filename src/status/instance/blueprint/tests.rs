@@ -5,7 +5,7 @@ use crate::{
     act::outcome::StepResult,
     api::instance::InstanceKind,
     diff::Plan,
-    snapshot::{ColonyInstanceState, Observed, fixtures},
+    snapshot::{ColonyInstanceState, Observed, Workforce, fixtures},
 };
 
 fn kind(handler: &Value) -> InstanceKind {
@@ -162,4 +162,20 @@ fn a_write_that_failed_is_not_recorded() {
     let status = compute(&world, Ok(&outcome));
     assert_eq!(said(&status, "Degraded").1, "ColonyRefused");
     assert_eq!((status.blueprint, status.submitted_generation), (Some(recorded), None));
+}
+
+/// Until a reconciler says something, that there is none is the cause.
+#[test]
+fn a_blueprint_that_no_reconciler_serves_says_so() {
+    let mut world = snapshot(&json!({}), &json!({}));
+    assert_eq!(said(&calm(&world), "Ready").1, "BlueprintNotReady", "nothing is known of executors");
+    world.header.colony = fixtures::colony();
+    world.header.workforce = Some(Workforce::default().into());
+    let (status, reason, message) = said(&calm(&world), "Ready");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "NoReconciler"));
+    assert!(message.contains("an executor of type t: none is registered in colony"), "{message}");
+    let mut spoken = snapshot(&json!({}), &json!({ "phase": "Running" }));
+    spoken.header.colony = fixtures::colony();
+    spoken.header.workforce = Some(Workforce::default().into());
+    assert_eq!(said(&calm(&spoken), "Ready").1, "BlueprintReady", "it has reconciled");
 }
