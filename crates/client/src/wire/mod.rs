@@ -158,8 +158,8 @@ mod tests {
 
     use super::super::{ErrorKind, FunctionSpec, PrivateKey, model::Process};
     use super::{
-        Call, GetBlueprints, GetExecutors, GetProcess, GetProcesses, GetServerInfo, SubmitFunctionSpec,
-        SubscribeProcess, decode, decode_push, encode,
+        Call, GetBlueprints, GetExecutors, GetProcess, GetProcesses, GetServerInfo, Limited,
+        SubmitFunctionSpec, SubscribeProcess, decode, decode_push, encode,
     };
 
     fn reply(payload: &str, error: bool) -> Vec<u8> {
