@@ -78,7 +78,11 @@ const REFUSED_NAMED: usize = 3;
 /// Which blueprints get no object, and why: their owner sees nothing of it in the colony.
 fn refused_blueprints(snapshot: &ColonySnapshot) -> Option<Finding> {
     let (refused, spec) = (&snapshot.refused_blueprints, &snapshot.object.spec);
-    let named: Vec<&str> = refused.values().take(REFUSED_NAMED).map(String::as_str).collect();
+    let named = refused.iter().take(REFUSED_NAMED).map(|(name, why)| {
+        let says_which = why.starts_with(&format!("blueprint {name}"));
+        if says_which { why.clone() } else { format!("blueprint {name}: {why}") }
+    });
+    let named: Vec<String> = named.collect();
     if named.is_empty() {
         return None;
     }

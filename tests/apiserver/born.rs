@@ -6,6 +6,7 @@ use std::time::Duration;
 use colonyos_operator::{
     api::{colony::Colony, condition::Reason, executor_deployment::ExecutorDeployment, names::ORIGIN_LABEL},
     colony::{Blueprint, model::BlueprintDefinition},
+    runtime::config::OperatorConfiguration,
 };
 use kube::{
     Api, ResourceExt as _,
@@ -15,11 +16,11 @@ use serde_json::{Value, json};
 
 use crate::support::{
     cluster::connect_with_crds,
-    conditions::Conditions as _,
     database::Database,
+    namespace::{TestNamespace, in_namespace},
     object::until,
-    operator::Operator,
-    stage::{SOON, Stage, with_operator},
+    operator::{Operator, Signal, configuration},
+    stage::{SOON, Stage, with_configured_operator, with_operator},
     wait::{eventually, throughout},
 };
 
@@ -30,9 +31,9 @@ fn colonies(stage: &Stage) -> Api<Colony> {
     Api::all(stage.namespace.kubernetes.calls.clone())
 }
 
-/// Has the cluster take what originates in the colony at its location.
-async fn accept(stage: &Stage) {
-    let inbound = json!({ "policy": "Accept", "namespaces": [stage.namespace.name], "definition": "Keep" });
+/// Has the cluster take what originates in the colony at its location into a namespace.
+async fn accept(stage: &Stage, namespace: &str) {
+    let inbound = json!({ "policy": "Accept", "namespaces": [namespace], "definition": "Keep" });
     let spec = json!({ "spec": { "location": "edge", "inbound": inbound } });
     let patch = Patch::Merge(spec);
     colonies(stage).patch(&stage.colony.name, &PatchParams::default(), &patch).await.unwrap();
@@ -49,13 +50,17 @@ async fn add(stage: &Stage, name: &str, spec: &Value) {
     .await;
 }
 
-/// The condition `Warnings` of the Colony, once its reason is, or is not, that.
-async fn until_warned(stage: &Stage, reason: Reason, is_told: bool) -> String {
-    let reached = |colony: &Colony| {
-        colony.status.as_ref().is_some_and(|status| (status.reason("Warnings") == reason.as_str()) == is_told)
-    };
-    let colony = until(&colonies(stage), &stage.colony.name, "warns, or does not", reached).await;
-    colony.status.unwrap().told("Warnings").2
+fn warning(colony: &Colony) -> Option<(&str, &str)> {
+    let mut conditions = colony.status.iter().flat_map(|status| &status.conditions);
+    let found = conditions.find(|condition| condition.type_ == "Warnings" && condition.status == "True")?;
+    Some((&found.reason, &found.message))
+}
+
+/// What the Colony warns of, once it is that.
+async fn until_warned(stage: &Stage, reason: Reason) -> String {
+    let reached = |colony: &Colony| warning(colony).is_some_and(|(warned, _)| warned == reason.as_str());
+    let colony = until(&colonies(stage), &stage.colony.name, "warns", reached).await;
+    warning(&colony).unwrap().1.to_owned()
 }
 
 /// Passes over objects of a kind so far.
@@ -71,14 +76,15 @@ async fn passes(operator: &Operator, kind: &str) -> f64 {
 async fn blueprints_that_get_no_object_are_told_in_the_colony() {
     let connection = connect_with_crds().await;
     with_operator(&connection, "born-refused", async |stage: &mut Stage| {
-        accept(stage).await;
+        accept(stage, &stage.namespace.name).await;
         add(stage, "mistaken", &json!({ "image": "i:1", "executorType": "encoder", "hue": "red" })).await;
-        let said = until_warned(stage, Reason::BlueprintRefused, true).await;
+        let said = until_warned(stage, Reason::BlueprintRefused).await;
         for part in ["1 blueprints", "at location edge", "mistaken", "hue"] {
             assert!(said.contains(part), "{part}: {said}");
         }
         stage.colony.member.remove_blueprint("mistaken").await.unwrap();
-        until_warned(stage, Reason::BlueprintRefused, false).await;
+        let is_quiet = |colony: &Colony| warning(colony).is_none();
+        until(&colonies(stage), &stage.colony.name, "warns no more", is_quiet).await;
     })
     .await;
 }
@@ -91,45 +97,55 @@ async fn fleets_that_were_born_in_a_colony_outlive_its_emptying() {
         return;
     };
     let connection = connect_with_crds().await;
-    with_operator(&connection, "born-emptied", async |stage: &mut Stage| {
-        accept(stage).await;
-        let spec = json!({ "image": "i:1", "executorType": "encoder", "replicas": 0 });
-        add(stage, "encoders", &spec).await;
-        let fleets: Api<ExecutorDeployment> = stage.api();
-        until(&fleets, "encoders", "is made and in step", |fleet: &ExecutorDeployment| {
-            let status = fleet.status.as_ref();
-            let is_recorded = |blueprint: &colonyos_operator::api::executor_deployment::BlueprintStatus| {
-                !blueprint.agreed.is_empty()
-            };
-            fleet.labels().get(ORIGIN_LABEL).is_some_and(|origin| origin == "blueprint")
-                && status.and_then(|status| status.blueprint.as_ref()).is_some_and(is_recorded)
+    in_namespace(&connection, "born-in", async |inside| {
+        // Nothing of a colony comes into the namespace of the operator.
+        let adjust = |configuration: &mut OperatorConfiguration| {
+            configuration.watch_namespaces.push(inside.name.clone());
+        };
+        with_configured_operator(&connection, "born-emptied", adjust, async |stage: &mut Stage| {
+            outlives(stage, &inside, &database).await;
         })
         .await;
-        let name = stage.colony.name.clone();
-        for is_restarted in [false, true] {
-            if is_restarted {
-                // One that remembers nothing.
-                stage.restart().await;
-            } else {
-                let tables = ["users", "executors", "functions", "blueprints", "blueprintdefinitions"];
-                let emptied =
-                    tables.map(|table| format!("DELETE FROM prod_{table} WHERE colony_name = '{name}';"));
-                database.query(&format!("BEGIN; {} COMMIT;", emptied.join(" "))).await;
-            }
-            let reached = |colony: &Colony| {
-                let conditions = colony.status.as_ref().map_or(&[][..], |status| &status.conditions);
-                conditions.iter().any(|condition| condition.reason == Reason::ColonyReset.as_str())
-            };
-            until(&colonies(stage), &stage.colony.name, "tells that it was reset", reached).await;
-            throughout("the fleet stays", QUIET, async || {
-                let there = fleets.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
-                let stay = there.iter().filter(|one| one.metadata.deletion_timestamp.is_none()).count();
-                (stay == 1).then_some(()).ok_or_else(|| format!("{stay} of 1 fleets stay"))
-            })
-            .await;
-        }
     })
     .await;
+}
+
+async fn outlives(stage: &mut Stage, inside: &TestNamespace, database: &Database) {
+    accept(stage, &inside.name).await;
+    add(stage, "encoders", &json!({ "image": "i:1", "executorType": "encoder", "replicas": 0 })).await;
+    let fleets: Api<ExecutorDeployment> = inside.api();
+    until(&fleets, "encoders", "is made and in step", |fleet: &ExecutorDeployment| {
+        let blueprint = fleet.status.as_ref().and_then(|status| status.blueprint.as_ref());
+        fleet.labels().get(ORIGIN_LABEL).is_some_and(|origin| origin == "blueprint")
+            && blueprint.is_some_and(|recorded| !recorded.agreed.is_empty())
+    })
+    .await;
+    let name = stage.colony.name.clone();
+    let tables = ["users", "executors", "functions", "blueprints", "blueprintdefinitions"];
+    let emptied = tables.map(|table| format!("DELETE FROM prod_{table} WHERE colony_name = '{name}';"));
+    database.query(&format!("BEGIN; {} COMMIT;", emptied.join(" "))).await;
+    for is_restarted in [false, true] {
+        if is_restarted {
+            // One that remembers nothing.
+            stage.operator.signal(Signal::Kill);
+            stage.operator.wait_for_end(SOON).await;
+            let own = &stage.namespace.name;
+            let mut configuration = configuration(own);
+            configuration.watch_namespaces.push(inside.name.clone());
+            stage.operator = Operator::start(configuration, own, &stage.turn).await;
+        }
+        let is_reset = |colony: &Colony| {
+            let conditions = colony.status.as_ref().map_or(&[][..], |status| &status.conditions);
+            conditions.iter().any(|condition| condition.reason == Reason::ColonyReset.as_str())
+        };
+        until(&colonies(stage), &name, "tells that it was reset", is_reset).await;
+        throughout("the fleet stays", QUIET, async || {
+            let there = fleets.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+            let stay = there.iter().filter(|one| one.metadata.deletion_timestamp.is_none()).count();
+            (stay == 1).then_some(()).ok_or_else(|| format!("{stay} of 1 fleets stay"))
+        })
+        .await;
+    }
 }
 
 /// The name of the definition is taken by another kind: it was added seven times a second, and status said that all is well.
@@ -141,8 +157,8 @@ async fn a_definition_whose_name_is_taken_is_told_and_costs_no_passes() {
         let other =
             BlueprintDefinition::new(&colony.name, "executor-deployment", "Other", "others", "act").unwrap();
         colony.owner.add_blueprint_definition(&other).await.unwrap();
-        accept(stage).await;
-        let said = until_warned(stage, Reason::BlueprintNameTaken, true).await;
+        accept(stage, &stage.namespace.name).await;
+        let said = until_warned(stage, Reason::BlueprintNameTaken).await;
         assert!(said.contains("kind Other"), "{said}");
         let seconds = u32::try_from(QUIET.as_secs()).unwrap();
         let before = passes(&stage.operator, "Colony").await;

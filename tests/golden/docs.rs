@@ -1,4 +1,4 @@
-//! Every manifest that a page of the documentation prints can be applied as it stands.
+//! Every manifest that a page of the documentation prints can be applied as it stands, and every test that a page names exists.
 
 use std::{
     fs,
@@ -51,4 +51,58 @@ fn what_pages_print_can_be_applied() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(count >= 8, "{count}");
+}
+
+/// The words of a text that are written as code.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The tests that the last column of the tables of a page names: the file, and the function if one is named.
+fn named_tests(page: &str) -> Vec<(String, Option<String>)> {
+    let mut named = Vec::new();
+    for row in page.lines().filter(|line| line.starts_with('|')) {
+        let last = row.trim_end_matches(['|', ' ']).rsplit('|').next().unwrap_or_default();
+        let mut file: Option<String> = None;
+        let mut has_function = true;
+        for word in code(last) {
+            if Path::new(word).extension().is_some_and(|is| is == "rs") {
+                named.extend(file.take().filter(|_| !has_function).map(|file| (file, None)));
+                (file, has_function) = (Some(word.to_owned()), false);
+            } else if let Some(file) = &file {
+                named.push((file.clone(), Some(word.to_owned())));
+                has_function = true;
+            }
+        }
+        named.extend(file.filter(|_| !has_function).map(|file| (file, None)));
+    }
+    named
+}
+
+#[test]
+fn the_tests_that_pages_name_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut missing = Vec::new();
+    for (page, least) in [("docs/security.md", 20), ("docs/promise.md", 60)] {
+        let named = named_tests(&fs::read_to_string(root.join(page)).unwrap());
+        assert!(named.len() >= least, "{page} names {} tests", named.len());
+        for (file, function) in named {
+            let Ok(source) = fs::read_to_string(root.join(&file)) else {
+                missing.push(format!("{page}: {file}"));
+                continue;
+            };
+            let Some(function) = function else { continue };
+            // Rungs that share one stage call their tests from a list.
+            let mut before =
+                source.split_once(&format!("fn {function}(")).into_iter().map(|(before, _)| before);
+            let is_test = before.any(|before| {
+                let own = before.rsplit("\n\n").next().unwrap_or_default();
+                file.starts_with("tests/") || own.contains("test")
+            });
+            if !is_test {
+                missing.push(format!("{page}: {file} has no test {function}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }

@@ -284,7 +284,7 @@ fn an_intent_that_another_operator_records_is_noticed() {
     });
 }
 
-/// The server loses roots that are assigned while it still writes the workflow: nobody has the process. It is given to an executor
+/// The server loses roots that are assigned while it still writes the workflow: no executor has the process. It is given to an executor
 /// again once its time is over, and not a second time.
 #[test]
 fn a_root_that_the_server_loses_is_given_again_exactly_once() {

@@ -150,3 +150,17 @@ fn in_colony(step: &ColonyStep) -> Option<Repetition> {
 fn hash_in(object: &Value) -> Option<String> {
     object.pointer("/metadata/annotations")?.get(CONTENT_HASH_ANNOTATION)?.as_str().map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An object is there until the watch shows its end: without a delay its deletion is asked for with each pass.
+    #[test]
+    fn a_deletion_of_the_object_itself_can_repeat_another() {
+        let delete = |why: &str| Step::Kubernetes(KubernetesStep::DeleteObject { why: why.to_owned() });
+        let first = delete("its blueprint is gone").repetition();
+        assert!(first.as_ref().is_some_and(|first| first.deleted.is_some()));
+        assert_eq!(first, delete("it is still gone").repetition());
+    }
+}
