@@ -13,12 +13,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 pub(super) use calls::*;
-pub(super) use limit::{Limited, ReplyLimit};
+pub(super) use limit::{BEGINNING, Limited, ReplyLimit};
 
 use super::{error::Error, sign::PrivateKey};
-
-/// How much of a reply that is too large is looked at.
-pub(super) const BEGINNING: usize = 256 << 10;
 
 /// A call: its payload is the value itself.
 pub(super) trait Call: Serialize {
@@ -158,8 +155,8 @@ mod tests {
 
     use super::super::{ErrorKind, FunctionSpec, PrivateKey, model::Process};
     use super::{
-        Call, GetBlueprints, GetExecutors, GetProcess, GetProcesses, GetServerInfo, SubmitFunctionSpec,
-        SubscribeProcess, decode, decode_push, encode,
+        Call, GetBlueprints, GetExecutors, GetProcess, GetProcesses, GetServerInfo, Limited,
+        SubmitFunctionSpec, SubscribeProcess, decode, decode_push, encode,
     };
 
     fn reply(payload: &str, error: bool) -> Vec<u8> {
