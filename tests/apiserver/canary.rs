@@ -1,6 +1,6 @@
 //! Known keys and Secrets, planted before a run with everything logged, are found where they belong and nowhere else.
 
-use std::fs;
+use std::{fmt::Write as _, fs};
 
 use colonyos_operator::{
     api::{
@@ -79,7 +79,7 @@ async fn everything_but_secrets(stage: &Stage) -> String {
     let client = stage.namespace.kubernetes.calls.clone();
     let discovery = Discovery::new(client.clone()).run().await.unwrap();
     let mut seen = String::new();
-    let kinds = discovery.groups().flat_map(|group| group.recommended_resources());
+    let kinds = discovery.groups().flat_map(kube::discovery::ApiGroup::recommended_resources);
     for (resource, capabilities) in kinds {
         if resource.kind == "Secret" || !capabilities.supports_operation(verbs::LIST) {
             continue;
@@ -110,14 +110,14 @@ async fn everything_in_the_colony(stage: &Stage) -> String {
         for process in member.processes(&ProcessQuery::new(state)).await.unwrap() {
             // What is shown for debugging leaves out what may be secret.
             let spec = &process.spec;
-            seen.push_str(&format!("{process:?} {:?} {:?} {:?}\n", spec.args, spec.kwargs, spec.env.0));
+            writeln!(seen, "{process:?} {:?} {:?} {:?}", spec.args, spec.kwargs, spec.env.0).unwrap();
             seen.extend(process.attributes.iter().map(|attribute| attribute.value.clone() + "\n"));
         }
     }
     seen.push_str(&serde_json::to_string(&member.blueprints(None, None).await.unwrap()).unwrap());
-    seen.push_str(&format!("{:?}\n", member.blueprint_definitions().await.unwrap()));
-    seen.push_str(&format!("{:?}\n", member.executors().await.unwrap()));
-    seen.push_str(&format!("{:?}\n", member.users().await.unwrap()));
+    writeln!(seen, "{:?}", member.blueprint_definitions().await.unwrap()).unwrap();
+    writeln!(seen, "{:?}", member.executors().await.unwrap()).unwrap();
+    writeln!(seen, "{:?}", member.users().await.unwrap()).unwrap();
     seen
 }
 

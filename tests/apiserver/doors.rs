@@ -1,4 +1,4 @@
-//! What a tenant with the ClusterRole `edit` and a member of a colony try, each with credentials of their own.
+//! What a tenant with the `ClusterRole` `edit` and a member of a colony try, each with credentials of their own.
 
 use colonyos_operator::{
     api::{
@@ -42,7 +42,7 @@ use crate::{
     },
 };
 
-/// A client with the token of an account that has the ClusterRole `edit` in the namespace.
+/// A client with the token of an account that has the `ClusterRole` `edit` in the namespace.
 async fn tenant(namespace: &TestNamespace) -> Client {
     let accounts: Api<ServiceAccount> = namespace.api();
     let account = json!({ "metadata": { "name": "tenant" } });
@@ -190,6 +190,87 @@ where
     api.create(&dry, &object).await.map(drop).map_err(|error| error.to_string())
 }
 
+fn call(executor_type: &str) -> Value {
+    json!({ "function": "f", "conditions": { "executorType": executor_type } })
+}
+
+fn object(kind: &str, spec: &Value) -> Value {
+    let group = if kind == "ExecutorDeployment" { "compute.colonies.io/v1" } else { "colonies.io/v1" };
+    json!({ "apiVersion": group, "kind": kind, "metadata": { "name": "one" }, "spec": spec })
+}
+
+fn fleet() -> Value {
+    object("ExecutorDeployment", &json!({ "executorType": "t", "image": "i:1" }))
+}
+
+/// Whoever has work for the operator's own types has it do what it does for a colony.
+async fn the_operators_types_are_reserved(client: &Client, within: &str) {
+    for reserved in ["executor-deployment-controller", "kubernetes-reconciler"] {
+        let call = call(reserved);
+        let mut node = call.clone();
+        node["name"] = json!("a");
+        let job = json!({ "name": "A", "function": { "name": "f", "executorType": reserved } });
+        let mut request = json!({
+            "apiVersion": "com.redhat.ecosystem.sample/v1", "kind": "RequestState",
+            "metadata": { "name": "one" },
+            "spec": { "request-uid": "one", "job": "JOB1", "state": "REQUESTED" },
+        });
+        request["metadata"]["annotations"] = json!({ "colonies.io/executor-type": reserved });
+        let mut typed = fleet();
+        typed["spec"]["executorType"] = json!(reserved);
+        let cron = |template: &str, spec: &Value| {
+            object("ColonyCron", &json!({ "schedule": "@daily", template: { "spec": spec } }))
+        };
+        for answer in [
+            create::<ExecutorDeployment>(client, within, typed).await,
+            create::<ColonyProcess>(client, within, object("ColonyProcess", &call)).await,
+            create::<ColonyWorkflow>(client, within, object("ColonyWorkflow", &json!({ "nodes": [node] })))
+                .await,
+            create::<ColonyCron>(client, within, cron("processTemplate", &call)).await,
+            create::<ColonyCron>(client, within, cron("workflowTemplate", &json!({ "nodes": [node] }))).await,
+            create::<RequestFlow>(client, within, object("RequestFlow", &json!({ "jobs": [job] }))).await,
+            create::<RequestState>(client, within, request).await,
+        ] {
+            let error = answer.unwrap_err();
+            assert!(error.contains("reserved for the operator"), "{error}");
+        }
+    }
+}
+
+/// Status, labels of namespaces, connections and definitions.
+async fn what_is_the_operators_is_out_of_reach(client: &Client, namespace: &TestNamespace) {
+    let within = namespace.name.as_str();
+    let admin = |kind: &str, value: Value| Patch::Merge(json!({ kind: value }));
+    let made: ExecutorDeployment = serde_json::from_value(fleet()).unwrap();
+    namespace.api().create(&PostParams::default(), &made).await.unwrap();
+    let process: ColonyProcess = serde_json::from_value(object("ColonyProcess", &call("t"))).unwrap();
+    namespace.api().create(&PostParams::default(), &process).await.unwrap();
+    let apply = PatchParams::default();
+    let status = admin("status", json!({ "mirror": { "processId": "p" }, "processId": "p" }));
+    let fleets: Api<ExecutorDeployment> = Api::namespaced(client.clone(), within);
+    let processes: Api<ColonyProcess> = Api::namespaced(client.clone(), within);
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let label = admin("metadata", json!({ "labels": { "colonies.io/inbound": "privileged" } }));
+    let colonies: Api<Colony> = Api::all(client.clone());
+    let definitions: Api<ResourceDefinition> = Api::all(client.clone());
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), "kube-system");
+    let elsewhere: Api<ExecutorDeployment> = Api::namespaced(client.clone(), "default");
+    for (what, answer) in [
+        ("status of a fleet", fleets.patch_status("one", &apply, &status).await.map(drop)),
+        ("status of a process", processes.patch_status("one", &apply, &status).await.map(drop)),
+        ("the label of the namespace", namespaces.patch(within, &apply, &label).await.map(drop)),
+        ("a Colony", colonies.patch("any", &apply, &admin("spec", json!({}))).await.map(drop)),
+        ("a definition", definitions.delete("any", &DeleteParams::default()).await.map(drop)),
+        ("a Secret of others", secrets.get("any").await.map(drop)),
+        ("a fleet elsewhere", elsewhere.create(&PostParams::default(), &made).await.map(drop)),
+    ] {
+        match answer {
+            Err(kube::Error::Api(status)) if status.code == 403 => {}
+            other => panic!("{what}: {other:?}"),
+        }
+    }
+}
+
 /// With a token of its own, and the roles and policies that the chart renders.
 #[tokio::test]
 async fn a_tenant_with_edit_gets_nothing_of_the_operators() {
@@ -199,20 +280,13 @@ async fn a_tenant_with_edit_gets_nothing_of_the_operators() {
         install_roles(&kubernetes, &namespace).await;
         let client = tenant(&namespace).await;
         let within = namespace.name.as_str();
-        let call = json!({ "function": "f", "conditions": { "executorType": "t" } });
-        let object = |kind: &str, spec: Value| {
-            let group =
-                if kind == "ExecutorDeployment" { "compute.colonies.io/v1" } else { "colonies.io/v1" };
-            json!({ "apiVersion": group, "kind": kind, "metadata": { "name": "one" }, "spec": spec })
-        };
-        let fleet = object("ExecutorDeployment", json!({ "executorType": "t", "image": "i:1" }));
         eventually("the role is aggregated", SOON, async || {
-            create::<ExecutorDeployment>(&client, within, fleet.clone()).await?;
-            create::<ColonyProcess>(&client, within, object("ColonyProcess", call.clone())).await
+            create::<ExecutorDeployment>(&client, within, fleet()).await?;
+            create::<ColonyProcess>(&client, within, object("ColonyProcess", &call("t"))).await
         })
         .await;
         let refused_fleet = |change: &dyn Fn(&mut Value)| {
-            let mut changed = fleet.clone();
+            let mut changed = fleet();
             change(&mut changed);
             changed
         };
@@ -238,72 +312,8 @@ async fn a_tenant_with_edit_gets_nothing_of_the_operators() {
             assert!(error.contains("is written by the operator"), "{value}: {error}");
         }
 
-        // The operator's own types.
-        for reserved in ["executor-deployment-controller", "kubernetes-reconciler"] {
-            let call = json!({ "function": "f", "conditions": { "executorType": reserved } });
-            let mut node = call.clone();
-            node["name"] = json!("a");
-            let job = json!({ "name": "A", "function": { "name": "f", "executorType": reserved } });
-            let mut request = json!({
-                "apiVersion": "com.redhat.ecosystem.sample/v1", "kind": "RequestState",
-                "metadata": { "name": "one" },
-                "spec": { "request-uid": "one", "job": "JOB1", "state": "REQUESTED" },
-            });
-            request["metadata"]["annotations"] = json!({ "colonies.io/executor-type": reserved });
-            let typed = refused_fleet(&|fleet| fleet["spec"]["executorType"] = json!(reserved));
-            let cron = |template: &str, spec: Value| {
-                object("ColonyCron", json!({ "schedule": "@daily", template: { "spec": spec } }))
-            };
-            for answer in [
-                create::<ExecutorDeployment>(&client, within, typed).await,
-                create::<ColonyProcess>(&client, within, object("ColonyProcess", call.clone())).await,
-                create::<ColonyWorkflow>(
-                    &client,
-                    within,
-                    object("ColonyWorkflow", json!({ "nodes": [node] })),
-                )
-                .await,
-                create::<ColonyCron>(&client, within, cron("processTemplate", call.clone())).await,
-                create::<ColonyCron>(&client, within, cron("workflowTemplate", json!({ "nodes": [node] })))
-                    .await,
-                create::<RequestFlow>(&client, within, object("RequestFlow", json!({ "jobs": [job] }))).await,
-                create::<RequestState>(&client, within, request).await,
-            ] {
-                let error = answer.unwrap_err();
-                assert!(error.contains("reserved for the operator"), "{error}");
-            }
-        }
-
-        // What is the operator's, or an administrator's.
-        let admin = |kind: &str, value: Value| Patch::Merge(json!({ kind: value }));
-        let made: ExecutorDeployment = serde_json::from_value(fleet.clone()).unwrap();
-        namespace.api().create(&PostParams::default(), &made).await.unwrap();
-        let process: ColonyProcess = serde_json::from_value(object("ColonyProcess", call.clone())).unwrap();
-        namespace.api().create(&PostParams::default(), &process).await.unwrap();
-        let apply = PatchParams::default();
-        let status = admin("status", json!({ "mirror": { "processId": "p" }, "processId": "p" }));
-        let fleets: Api<ExecutorDeployment> = Api::namespaced(client.clone(), within);
-        let processes: Api<ColonyProcess> = Api::namespaced(client.clone(), within);
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        let label = admin("metadata", json!({ "labels": { "colonies.io/inbound": "privileged" } }));
-        let colonies: Api<Colony> = Api::all(client.clone());
-        let definitions: Api<ResourceDefinition> = Api::all(client.clone());
-        let secrets: Api<Secret> = Api::namespaced(client.clone(), "kube-system");
-        let elsewhere: Api<ExecutorDeployment> = Api::namespaced(client.clone(), "default");
-        for (what, answer) in [
-            ("status of a fleet", fleets.patch_status("one", &apply, &status).await.map(drop)),
-            ("status of a process", processes.patch_status("one", &apply, &status).await.map(drop)),
-            ("the label of the namespace", namespaces.patch(within, &apply, &label).await.map(drop)),
-            ("a Colony", colonies.patch("any", &apply, &admin("spec", json!({}))).await.map(drop)),
-            ("a definition", definitions.delete("any", &DeleteParams::default()).await.map(drop)),
-            ("a Secret of others", secrets.get("any").await.map(drop)),
-            ("a fleet elsewhere", elsewhere.create(&PostParams::default(), &made).await.map(drop)),
-        ] {
-            match answer {
-                Err(kube::Error::Api(status)) if status.code == 403 => {}
-                other => panic!("{what}: {other:?}"),
-            }
-        }
+        the_operators_types_are_reserved(&client, within).await;
+        what_is_the_operators_is_out_of_reach(&client, &namespace).await;
     })
     .await;
 }

@@ -2,16 +2,16 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{
-    super::{
-        error::Error,
-        model::{
-            Attribute, Blueprint, BlueprintDefinition, Colony, Cron, Executor, Process, ProcessGraph,
-            ProcessId, ServerInfo, Statistics, User,
-        },
+use super::super::{
+    error::Error,
+    model::{
+        Attribute, Blueprint, BlueprintDefinition, Colony, Cron, Executor, Process, ProcessGraph, ProcessId,
+        ServerInfo, Statistics, User,
     },
-    BEGINNING,
 };
+
+/// How much of a reply that is too large is looked at.
+pub(in super::super) const BEGINNING: usize = 256 << 10;
 
 /// The most that is read of a reply. A list of 100 ordinary processes has about 200 kB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

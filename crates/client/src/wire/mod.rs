@@ -13,12 +13,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 pub(super) use calls::*;
-pub(super) use limit::{Limited, ReplyLimit};
+pub(super) use limit::{BEGINNING, Limited, ReplyLimit};
 
 use super::{error::Error, sign::PrivateKey};
-
-/// How much of a reply that is too large is looked at.
-pub(super) const BEGINNING: usize = 256 << 10;
 
 /// A call: its payload is the value itself.
 pub(super) trait Call: Serialize {
