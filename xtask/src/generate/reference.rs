@@ -56,7 +56,8 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 
 /// Text that fits into a cell of a table.
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace("\n\n", "<br>").replace('\n', " ")
+    // A pattern in a message must not become a link.
+    text.replace('|', "\\|").replace("](", "]\\(").replace("\n\n", "<br>").replace('\n', " ")
 }
 
 fn columns(version: &Value) -> String {
