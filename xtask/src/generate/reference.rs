@@ -44,7 +44,9 @@ pub fn page(definition: &Value) -> Result<String> {
     if !rules.is_empty() {
         writeln!(page, "\n## Refused at admission\n\n| at | unless | the answer |\n|---|---|---|")?;
         for (path, rule, message) in rules {
-            writeln!(page, "| `{path}` | `{}` | {} |", cell(&rule), cell(&message))?;
+            // A pattern in a message must not become a link.
+            let message = cell(&message).replace("](", "]\\(");
+            writeln!(page, "| `{path}` | `{}` | {message} |", cell(&rule))?;
         }
     }
     Ok(page)
@@ -56,8 +58,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 
 /// Text that fits into a cell of a table.
 fn cell(text: &str) -> String {
-    // A pattern in a message must not become a link.
-    text.replace('|', "\\|").replace("](", "]\\(").replace("\n\n", "<br>").replace('\n', " ")
+    text.replace('|', "\\|").replace("\n\n", "<br>").replace('\n', " ")
 }
 
 fn columns(version: &Value) -> String {
