@@ -33,7 +33,7 @@ fn definition() -> String {
     let resource = |api_version: &str, kind: &str, spec: Value| {
         json!({
             "id": kind.to_lowercase(),
-            "includeWhen": [format!("${{{{self.spec.workload == '{kind}'}}}}")],
+            "includeWhen": [format!("${{self.spec.workload == '{kind}'}}")],
             "template": { "apiVersion": api_version, "kind": kind,
                           "metadata": { "name": "${self.metadata.name}" }, "spec": spec },
         })
