@@ -121,7 +121,6 @@ async fn pods_that_do_not_run_are_told_at_the_instance_of_a_kind() {
             message.contains("cannot be placed: ") && message.contains("lower the requests"),
             "{message}"
         );
-        runs.remove().await;
         drop(operator);
     })
     .await;
