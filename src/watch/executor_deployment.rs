@@ -22,7 +22,7 @@ use super::{
     freshness::CacheBehind,
     index::{Index, IndexKey},
     mirror::ProcessReader,
-    pod_events::unmounted,
+    object_events::unmounted,
     stores::{Filled, GuardedExecutorDeployment},
     triggers,
     work::explained,

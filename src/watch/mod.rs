@@ -24,6 +24,7 @@ pub mod inbound;
 pub mod index;
 mod instance;
 pub mod mirror;
+mod object_events;
 pub mod orphans;
 mod part_trouble;
 mod pod_events;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
-use super::pod_events::{events, unmounted};
+use super::object_events::{events, unmounted};
 use crate::{
     runtime::kubernetes::{CALL_TIME_LIMIT, call},
     snapshot::{

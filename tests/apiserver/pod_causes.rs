@@ -33,7 +33,7 @@ fn definition() -> String {
     let resource = |api_version: &str, kind: &str, spec: Value| {
         json!({
             "id": kind.to_lowercase(),
-            "includeWhen": format!("${{self.spec.workload == '{kind}'}}"),
+            "includeWhen": [format!("${{self.spec.workload == '{kind}'}}")],
             "template": { "apiVersion": api_version, "kind": kind,
                           "metadata": { "name": "${self.metadata.name}" }, "spec": spec },
         })
@@ -121,7 +121,6 @@ async fn pods_that_do_not_run_are_told_at_the_instance_of_a_kind() {
             message.contains("cannot be placed: ") && message.contains("lower the requests"),
             "{message}"
         );
-        runs.remove().await;
         drop(operator);
     })
     .await;

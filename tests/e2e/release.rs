@@ -9,8 +9,8 @@ use crate::{
     support::wait::eventually,
 };
 
-/// The test fails where a Colony is not ready, as those of earlier tests are not whose servers are gone: what counts here is that its
-/// pod runs with the rights and under the standard that the chart gives it, and what it says of the operator.
+/// Its pod runs with the rights and under the standard that the chart gives it. Other tests make Colonies and definitions that are
+/// not looked at yet: what counts here is what it says of the operator.
 pub async fn helm_tests_the_release(_: Stage) {
     let test = ["test", RELEASE, "--namespace", NAMESPACE, "--timeout", "1m", "--logs"];
     eventually("helm test tells of the operator", Duration::from_mins(2), async || {

@@ -142,11 +142,13 @@ fn is_in_trouble(facts: &Facts) -> bool {
     if is_true(ConditionType::Degraded) || is_true(ConditionType::Stalled) {
         return true;
     }
-    let main = said(facts.main_condition());
-    let is_unready = |main: &str| facts.main_condition() == ConditionType::Ready && main != "True";
-    match main {
+    let conditions = facts.conditions();
+    if conditions.iter().any(|condition| condition.status != "True" && waits_for_others(&condition.reason)) {
+        return true;
+    }
+    match said(facts.main_condition()) {
         None => true,
-        Some(main) => is_unready(&main.status) || waits_for_others(&main.reason),
+        Some(main) => facts.main_condition() == ConditionType::Ready && main.status != "True",
     }
 }
 

@@ -67,7 +67,8 @@ pub(super) fn judge(colony: &Colony) -> Finding {
         Some(ready) if ready.status == "True" => Finding::ok(check, ready.message.clone()),
         Some(ready) => {
             let seen = format!("{}: {}", ready.reason, ready.message);
-            Finding::failure(check, seen, "follow the message; doctor with the operator's rights says more")
+            // The operator does its part by saying so: the outage of a colony must not undo an upgrade of the operator.
+            Finding::warning(check, seen, "follow the message; doctor with the operator's rights says more")
         }
         None => {
             let remedy = "see whether an operator runs that looks after it: its log, and clusterSelector of its configuration";
@@ -94,7 +95,8 @@ mod tests {
                 "lastTransitionTime": "2026-11-21T10:00:00Z" }] })
         };
         assert_eq!(judge(&colony(ready("True"))).verdict, Verdict::Ok);
-        assert_eq!(judge(&colony(ready("False"))).seen, "Connected: m");
+        let unready = judge(&colony(ready("False")));
+        assert_eq!((unready.verdict, unready.seen.as_str()), (Verdict::Warning, "Connected: m"));
         assert_eq!(judge(&colony(json!({ "observedGeneration": -1 }))).verdict, Verdict::Failure);
     }
 }

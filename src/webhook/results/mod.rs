@@ -375,3 +375,78 @@ fn description(process: &Process) -> Value {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An endpoint that reaches no API server.
+    fn shared() -> Shared {
+        crate::runtime::kubernetes::install_crypto_provider();
+        let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        let setup = ResultsSetup {
+            client: KubernetesClient::try_from(nowhere).unwrap(),
+            namespace: "ns".to_owned(),
+            cluster: "c".to_owned(),
+            clock: Clock::system(),
+        };
+        Shared {
+            setup,
+            reviews: Semaphore::new(REVIEWS),
+            reads: Semaphore::new(READS),
+            users: Mutex::default(),
+            servers: Mutex::default(),
+        }
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn the_token_is_where_the_service_proxy_leaves_it() {
+        assert_eq!(token(&headers(&[(RESULTS_TOKEN_HEADER, "a"), ("authorization", "Bearer b")])), Some("a"));
+        assert_eq!(token(&headers(&[("authorization", "Bearer b")])), Some("b"));
+        assert_eq!(token(&headers(&[("authorization", "Basic b")])), None);
+        assert_eq!(token(&headers(&[])), None);
+    }
+
+    #[test]
+    fn a_question_names_a_node_and_a_moment() {
+        let read = |query: &str| Question::read(query);
+        assert_eq!(read("since=7&node=join").unwrap(), Question { node: Some("join".to_owned()), since: 7 });
+        assert_eq!(read("").unwrap(), Question::default());
+        assert!(read("since=yesterday").is_err());
+    }
+
+    /// One user cannot take all turns.
+    #[test]
+    fn a_user_has_a_few_requests_at_the_same_time() {
+        let shared = shared();
+        let count = |user: &str| shared.count(user.to_owned());
+        let held: Vec<Counted<'_>> = (0..OF_ONE_USER).map(|_| count("a").unwrap()).collect();
+        assert!(count("a").is_err() && count("b").is_ok());
+        drop(held);
+        assert!(count("a").is_ok());
+        assert!(shared.users.lock().is_empty(), "no user is remembered");
+    }
+
+    /// What asks for nothing that there is costs no call to the API server.
+    #[tokio::test]
+    async fn without_a_token_nothing_is_asked() {
+        let shared = shared();
+        let place = || {
+            let words = ["colonies.io", "v1", "colonyprocesses", "a", "log"].map(str::to_owned);
+            Place::new(words, Some("ns".to_owned()))
+        };
+        let refused = answer(&shared, place(), "", &HeaderMap::new()).await;
+        assert_eq!(refused.status(), http::StatusCode::UNAUTHORIZED);
+        let invalid = answer(&shared, place(), "since=x", &HeaderMap::new()).await;
+        assert_eq!(invalid.status(), http::StatusCode::BAD_REQUEST);
+        let unknown = answer(&shared, place(), "", &headers(&[(RESULTS_TOKEN_HEADER, "a")])).await;
+        assert_eq!(unknown.status(), http::StatusCode::SERVICE_UNAVAILABLE, "no API server says whose it is");
+        let large = "x".repeat(17 * 1024);
+        let large = answer(&shared, place(), "", &headers(&[(RESULTS_TOKEN_HEADER, &large)])).await;
+        assert_eq!(large.status(), http::StatusCode::UNAUTHORIZED);
+    }
+}

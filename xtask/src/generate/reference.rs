@@ -44,7 +44,9 @@ pub fn page(definition: &Value) -> Result<String> {
     if !rules.is_empty() {
         writeln!(page, "\n## Refused at admission\n\n| at | unless | the answer |\n|---|---|---|")?;
         for (path, rule, message) in rules {
-            writeln!(page, "| `{path}` | `{}` | {} |", cell(&rule), cell(&message))?;
+            // A pattern in a message must not become a link.
+            let message = cell(&message).replace("](", "]\\(");
+            writeln!(page, "| `{path}` | `{}` | {message} |", cell(&rule))?;
         }
     }
     Ok(page)
