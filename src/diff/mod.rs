@@ -14,6 +14,7 @@ pub mod difference;
 pub mod duplicates;
 pub mod executor_deployment;
 pub mod graph;
+mod hold;
 mod identity;
 pub mod inbound;
 pub mod instance;

@@ -163,14 +163,14 @@ impl Blueprints {
 
     /// Records which blueprints of a colony get no object, and why; whether that is news.
     #[must_use]
-    pub fn record_refused(&self, colony: &str, refused: BTreeMap<String, String>) -> bool {
+    pub fn record_refused(&self, colony: &str, refused: &BTreeMap<String, String>) -> bool {
         let mut all = self.refused.lock();
         let before = if refused.is_empty() {
             all.remove(colony)
         } else {
             all.insert(colony.to_owned(), refused.clone())
         };
-        before.unwrap_or_default() != refused
+        before.unwrap_or_default() != *refused
     }
 
     /// Which blueprints of a colony get no object, and why.
@@ -261,12 +261,13 @@ mod tests {
         let blueprints = Blueprints::default();
         let refused = |why: &str| BTreeMap::from([("a".to_owned(), why.to_owned())]);
         assert!(
-            blueprints.record_refused("dev", refused("x")) && !blueprints.record_refused("dev", refused("x"))
+            blueprints.record_refused("dev", &refused("x"))
+                && !blueprints.record_refused("dev", &refused("x"))
         );
-        assert!(blueprints.record_refused("dev", refused("y")));
+        assert!(blueprints.record_refused("dev", &refused("y")));
         assert_eq!((blueprints.refused("dev"), blueprints.refused("other")), (refused("y"), BTreeMap::new()));
-        assert!(blueprints.record_refused("dev", BTreeMap::new()));
-        assert!(!blueprints.record_refused("dev", BTreeMap::new()));
+        assert!(blueprints.record_refused("dev", &BTreeMap::new()));
+        assert!(!blueprints.record_refused("dev", &BTreeMap::new()));
     }
 
     #[test]

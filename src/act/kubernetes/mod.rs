@@ -206,8 +206,10 @@ impl Cluster {
         self.count(WriteVerb::Delete, K::METRIC, &result);
         let answer = removed(&format!("delete {} {name}", K::name_of(kind)), result)?;
         // One that finalizers hold is there still, and a cache that does not show its end would have it deleted again.
-        let there = answer.and_then(|answer| answer.left());
-        if let Some(held) = there.filter(|object| !object.finalizers().is_empty()) {
+        if let Some(held) = answer
+            && let Some(held) = held.left()
+            && !held.finalizers().is_empty()
+        {
             let key = Key::new(K::name_of(kind), namespace, name);
             self.writes.wrote(key, held.meta().resource_version.as_deref(), self.clock.instant());
         }

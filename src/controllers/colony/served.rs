@@ -201,7 +201,7 @@ async fn sync_blueprints(name: &str, reading: &ColonyReading, context: &ServedCo
     for (blueprint, why) in &refused {
         tracing::debug!(colony = name, blueprint, "not made: {why}");
     }
-    if context.services.blueprints.record_refused(name, refused) {
+    if context.services.blueprints.record_refused(name, &refused) {
         // Its status tells.
         context.own.wake(&ObjectRef::new(name));
     }

@@ -12,8 +12,14 @@ use crate::{
     memory::submissions::Intent,
 };
 
+/// Notes what the record of an object says of its attempts, and `shown`, the object with the status that waits to be written.
+pub(super) fn note_seen<S: Stages>(services: &Services, recorded: &S::Object, shown: &S::Object) {
+    note_untouched::<S>(services, shown);
+    note_foreign::<S>(services, recorded);
+}
+
 /// Notes an object that has nothing of an operator yet.
-pub(super) fn note_untouched<S: Stages>(services: &Services, object: &S::Object) {
+fn note_untouched<S: Stages>(services: &Services, object: &S::Object) {
     let is_held = |finalizer| object.finalizers().iter().any(|other| other == finalizer);
     let is_touched = S::FINALIZER.is_none_or(is_held)
         || object.annotations().contains_key(SUBMITTED_AS_ANNOTATION)
@@ -28,7 +34,7 @@ pub(super) fn note_untouched<S: Stages>(services: &Services, object: &S::Object)
 const MARGIN: SignedDuration = SignedDuration::from_mins(2);
 
 /// Notes an intent that another operator has recorded since this one leads. What this one recorded an hour ago it may have forgotten.
-pub(super) fn note_foreign<S: Stages>(services: &Services, object: &S::Object) {
+fn note_foreign<S: Stages>(services: &Services, object: &S::Object) {
     let recorded = object.status().and_then(S::recorded);
     let Some(mirror) = recorded.filter(|mirror| mirror.state == MirrorState::Intended) else { return };
     let (now, moment) = (services.clock.instant(), services.clock.moment());

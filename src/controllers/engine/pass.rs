@@ -128,8 +128,7 @@ impl<S: Stages> Engine<S> {
         let shown = unwritten::shown::<S>(&self.unwritten, services, recorded);
         let object = shown.as_ref().unwrap_or(recorded);
         self.reconcile_requested(object);
-        intents::note_untouched::<S>(services, object);
-        intents::note_foreign::<S>(services, recorded);
+        intents::note_seen::<S>(services, recorded, object);
         let Ok(mut snapshot) = stages.snapshot(object).await else {
             services.metrics.count_stale_skip(S::KIND);
             let wait = if self.wakes_when_caught_up(object) { PATIENCE } else { CACHE_WAIT };
@@ -284,8 +283,7 @@ impl<S: Stages> Engine<S> {
             written => (status, written?),
         };
         self.unwritten.forget(&uid);
-        let mirror = S::recorded(&status);
-        if let Some(bound) = mirror.filter(|mirror| mirror.process_id.is_some()) {
+        if let Some(bound) = S::recorded(&status).filter(|mirror| mirror.process_id.is_some()) {
             services.submissions.settled(&bound.label);
         }
         if !written {
