@@ -8,12 +8,14 @@
 FROM rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1 AS build
 WORKDIR /src
 COPY . .
+# Writes the list of dependencies into the binaries, for scanners such as `cargo audit bin`.
+RUN --mount=type=cache,target=/usr/local/cargo/registry cargo install --locked cargo-auditable@0.7.7
 # Static, C library included; --target keeps the flags away from build scripts.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     host=$(rustc -vV | sed -n 's/^host: //p') \
-    && cargo build --locked --release --target "$host" --package colonyos-operator \
+    && cargo auditable build --locked --release --target "$host" --package colonyos-operator \
         --bin colonyos-operator --example executor \
     && install -D "target/$host/release/colonyos-operator" /out/colonyos-operator \
     && install -D "target/$host/release/examples/executor" /out/executor

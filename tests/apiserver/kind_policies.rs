@@ -16,7 +16,7 @@ use crate::{
         cluster::connect_with_crds,
         conditions::Conditions as _,
         namespace::{TestNamespace, in_namespace},
-        operator::{Operator, Turn, configuration},
+        operator::{Operator, Signal, Turn, configuration},
         own_kind::OwnKind,
         stage::SOON,
         wait::eventually,
@@ -147,6 +147,8 @@ async fn a_kind_says_that_a_policy_or_its_binding_is_missing() {
         bindings.delete(&composer, &DeleteParams::default()).await.unwrap();
         all.delete(&adopter, &DeleteParams::default()).await.unwrap();
         // An operator remembers for a while that they were there; another does not.
+        operator.signal(Signal::Kill);
+        operator.wait_for_end(SOON).await;
         *operator = start(namespace, turn).await;
         let missing = inners
             .until("misses some again", |status| status.reason("Authorized") == "PoliciesMissing")

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use crate::repository;
 
 /// Linked statically, C library included: the image holds one file.
-const STATIC: &str = "-C target-feature=+crt-static";
+pub const STATIC: &str = "-C target-feature=+crt-static";
 
 /// A binary, example or test that cargo built.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@ mod generate;
 mod images;
 mod layers;
 mod packages;
+mod release;
 mod repository;
 mod sizes;
 mod source;
@@ -53,6 +54,8 @@ enum Command {
     Images(images::Options),
     /// Fail when a module of the operator imports what its place in the flow forbids.
     Layers,
+    /// Build the operator as it is released, with its bill of materials.
+    Release(release::Options),
     /// Fail when a source file has grown too long to be read in one go.
     Sizes,
     /// Run the tests, on servers of their own; ends with the line `N passed, N failed`.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Generate(options) => generate::run(&options),
         Command::Images(options) => images::run(&options),
         Command::Layers => layers::run(),
+        Command::Release(options) => release::run(&options),
         Command::Sizes => sizes::run(),
         // Ends with its count of tests instead of an error.
         Command::Test(options) => return test::run(&options),

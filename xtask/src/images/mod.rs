@@ -222,8 +222,31 @@ fn give(stack: &Stack, tools: &Toolbox, contents: &Contents<'_>) -> Result<()> {
     fs::remove_file(&path).with_context(|| format!("failed to remove {}", path.display()))
 }
 
+/// SHA-256 as lower-case hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
+    archive::digest(bytes)
+}
+
+/// The image of one program, as an archive.
+///
+/// # Errors
+/// When it cannot be packed.
+pub fn packed(program: &str, binary: Vec<u8>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let entries = [Entry::program(program, binary)];
+    let (entry_point, names) = ([format!("/{program}")], [format!("localhost/{program}:{TAG}")]);
+    archive::write(
+        &Contents { name: program, entries: &entries, entry_point: &entry_point, user: USER, names: &names },
+        &mut bytes,
+    )?;
+    Ok(bytes)
+}
+
 /// The binary without debug information and symbols, which only make the image larger.
-fn stripped(binary: &Path) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// When it cannot be read.
+pub fn stripped(binary: &Path) -> Result<Vec<u8>> {
     let target = binary.with_extension("stripped");
     let stripped = cluster::succeeds(Command::new("strip").arg("-o").arg(&target).arg(binary));
     let path = if stripped { target.as_path() } else { binary };
