@@ -147,6 +147,17 @@ pub const RUN_ANNOTATION: &str = "compute.colonies.io/run";
 /// On a pod: the executor as which it is registered. A new identity therefore rolls the pods.
 pub const EXECUTOR_NAME_ANNOTATION: &str = "compute.colonies.io/executor";
 
+/// On a pod that has an executor of its own: what the webhook selects by. Its value is [`IDENTITY_PER_POD`].
+pub const IDENTITY_LABEL: &str = "compute.colonies.io/identity";
+/// Value of the label.
+pub const IDENTITY_PER_POD: &str = "PerPod";
+/// On such a pod: hash of the environment that its executor gets besides its identity. Another one therefore rolls the pods.
+pub const ENVIRONMENT_ANNOTATION: &str = "compute.colonies.io/environment";
+/// Scheduling gate of a pod that has an executor of its own, until the executor is registered.
+pub const REGISTRATION_GATE: &str = "compute.colonies.io/registration";
+/// Name of the webhook that gives each pod a name for its executor, and of its configuration in charts that set no other.
+pub const IDENTITY_WEBHOOK: &str = "identities.compute.colonies.io";
+
 /// On an instance of a defined kind: the policy by which its parts are adopted, where the definition lets any be.
 pub const ADOPTION_ANNOTATION: &str = "colonies.io/adoption-policy";
 /// On a part of an instance of a defined kind: the instance's name, cut if it is longer than a label may be.
@@ -218,6 +229,13 @@ pub const LEFT_KEY_PREFIX: &str = "left.";
 #[must_use]
 pub fn identity_secret(executor_deployment: &str) -> String {
     format!("{executor_deployment}-executor-identity")
+}
+
+/// The Secret with the environment and the key of the executor of one pod of an `ExecutorDeployment`, by the end of the
+/// executor's name.
+#[must_use]
+pub fn pod_identity_secret(executor_deployment: &str, end: &str) -> String {
+    format!("{}-{end}", identity_secret(executor_deployment))
 }
 
 /// The Secret, in the operator's namespace, with the keys that the operator made for itself in a colony. The Secret
@@ -312,9 +330,16 @@ pub fn executor_prefix(namespace: &str, name: &str) -> String {
 /// Whether an executor has the name of one of an `ExecutorDeployment`.
 #[must_use]
 pub fn is_executor_of(executor: &str, namespace: &str, name: &str) -> bool {
-    let rest =
-        executor.strip_prefix(&executor_prefix(namespace, name)).and_then(|rest| rest.strip_prefix('-'));
-    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains('-'))
+    executor_end(executor, namespace, name).is_some()
+}
+
+/// The random end of the name of an executor of an `ExecutorDeployment`; none if it is not one of its names.
+#[must_use]
+pub fn executor_end<'a>(executor: &'a str, namespace: &str, name: &str) -> Option<&'a str> {
+    let end = executor.strip_prefix(&executor_prefix(namespace, name))?.strip_prefix('-')?;
+    let is_end =
+        !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    is_end.then_some(end)
 }
 
 /// What an executor of an operator says of its cluster, in the same field.

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     KubernetesStep, Order, OwnershipError, Plan, Step, Sync,
     blueprint::{self, BlueprintPlan},
-    identity, mirror, workload,
+    identity, mirror, pod_identities, workload,
 };
 use crate::{
     api::{
@@ -89,7 +89,19 @@ pub fn plan(
         return Ok(plan_without_workload(snapshot, blueprint));
     }
     let owner = &desired.owner;
-    let identity = identity::plan(snapshot, &here.identity, &here.policies, owner, serves(snapshot))?;
+    let mut identity = if snapshot.object.spec.is_per_pod() {
+        let mut plan = pod_identities::plan(snapshot, &here.identity);
+        identity::plan_shared_end(snapshot, &owner.uid, &mut plan);
+        plan
+    } else {
+        identity::plan(snapshot, &here.identity, &here.policies, owner, serves(snapshot))?
+    };
+    if !snapshot.object.spec.is_per_pod() {
+        let own = pod_identities::plan(snapshot, &here.identity);
+        identity.kubernetes.extend(own.kubernetes);
+        identity.colony.extend(own.colony);
+        identity.awaiting.extend(own.awaiting);
+    }
     // While a new key is made, the workload stays as it is: its pods would otherwise roll twice.
     let workload = if here.workload.is_some() || snapshot.object.spec.suspend {
         workload::plan(here.workload.as_ref(), &here.policies, &snapshot.workloads, &snapshot.object)?
@@ -302,7 +314,8 @@ fn withdraw(snapshot: &ExecutorDeploymentSnapshot, why: &str) -> Plan {
     } else if workload::any_left(&snapshot.workloads, &uid) || !snapshot.pods.is_empty() {
         plan.awaiting.push(format!("{} pods to be gone", snapshot.pods.len()));
     } else {
-        let identity = identity::plan_end(snapshot, &uid);
+        let mut identity = identity::plan_end(snapshot, &uid);
+        pod_identities::plan_removal(snapshot, &mut identity);
         plan.steps.extend(identity.colony.into_iter().map(Step::Colony));
         plan.steps.extend(identity.kubernetes.into_iter().map(Step::Kubernetes));
         plan.awaiting.extend(identity.awaiting);

@@ -18,6 +18,7 @@ pub mod inbound;
 mod instance;
 mod observed;
 mod pass;
+mod pod_identity;
 pub mod pod_trouble;
 pub mod progress;
 mod request;
@@ -44,6 +45,7 @@ pub use inbound::{InboundObjects, InboundProcess, InboundSnapshot, NamespaceStat
 pub use instance::{ColonyInstanceState, HandlerState, InstanceSnapshot};
 pub use observed::Observed;
 pub use pass::Snapshot;
+pub use pod_identity::{PodExecutor, PodIdentities, RegisteredExecutor};
 pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};
 pub use work::{Restored, StatusOf, WorkHeader, WorkSnapshot};

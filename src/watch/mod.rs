@@ -26,6 +26,7 @@ mod instance;
 pub mod mirror;
 pub mod orphans;
 mod pod_events;
+mod pod_identity;
 pub mod relevance;
 pub mod request;
 pub mod resource_definition;

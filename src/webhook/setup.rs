@@ -4,14 +4,24 @@ use kube::Client;
 
 use crate::{
     act::kubernetes::Cluster,
-    memory::endpoint::Endpoint,
-    runtime::{clock::Clock, config::Conversion, http::Check, lease::Leadership, metrics::Metrics},
+    memory::{endpoint::Endpoint, identity_webhook::IdentityWebhook},
+    runtime::{
+        clock::Clock,
+        config::{Conversion, PodIdentitiesSetup},
+        http::Check,
+        lease::Leadership,
+        metrics::Metrics,
+    },
 };
 
 /// What the endpoint stands on.
 pub struct EndpointSetup {
     /// The configuration.
     pub settings: Conversion,
+    /// The configuration by which API servers ask for the names of the executors of pods.
+    pub pod_identities: PodIdentitiesSetup,
+    /// Whether they do.
+    pub identity_webhook: IdentityWebhook,
     /// The operator's own namespace.
     pub namespace: String,
     /// For reads.

@@ -60,6 +60,7 @@ mod mutator;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod pod_identities;
 mod pod_security;
 #[cfg(test)]
 mod policies;

@@ -39,7 +39,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- dig "leaderElection" "leaseName" "colonyos-operator" .Values.configuration -}}
 {{- end }}
 
-{{/* Service and Secret of the endpoint of conversions; there is one only where users may make up kinds. */}}
+{{/* Whether there is an endpoint for API servers: where users may make up kinds, or pods have executors of their own. */}}
+{{- define "colonyos-operator.hasEndpoint" -}}
+{{- if or .Values.userKinds.groups .Values.podIdentities.enabled }}true{{ end -}}
+{{- end }}
+
+{{/* The webhook by which pods get executors of their own. */}}
+{{- define "colonyos-operator.identities" -}}
+{{- printf "%s-identities" (include "colonyos-operator.name" .) -}}
+{{- end }}
+
+{{/* Service and Secret of the endpoint for API servers. */}}
 {{- define "colonyos-operator.conversion" -}}
 {{- printf "%s-conversion" (include "colonyos-operator.name" .) -}}
 {{- end }}
@@ -66,9 +76,14 @@ matchResources:
 {{/* The configuration file: what the user set, and what the chart knows better. */}}
 {{- define "colonyos-operator.configuration" -}}
 {{- $known := dict "watchNamespaces" .Values.watchNamespaces "http" (dict "bindAddress" "0.0.0.0:8080") -}}
-{{- if .Values.userKinds.groups }}
+{{- if include "colonyos-operator.hasEndpoint" . }}
 {{- $name := include "colonyos-operator.conversion" . }}
 {{- $_ := set $known "conversion" (dict "bindAddress" "0.0.0.0:9443" "serviceName" $name "secretName" $name) }}
+{{- end }}
+{{- if .Values.podIdentities.enabled }}
+{{- $_ := set $known "podIdentities" (dict "webhookConfiguration" (include "colonyos-operator.identities" .)) }}
+{{- end }}
+{{- if .Values.userKinds.groups }}
 {{- $_ := set $known "kindPolicies" (include "colonyos-operator.kindPolicies" . | fromYamlArray) }}
 {{- end }}
 {{- mergeOverwrite (deepCopy .Values.configuration) $known | toYaml -}}

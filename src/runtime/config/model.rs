@@ -50,6 +50,8 @@ pub struct OperatorConfiguration {
     pub kind_policies: Vec<String>,
     /// Where API servers have objects of users' kinds converted from one version to another.
     pub conversion: Conversion,
+    /// Executors that are one pod each.
+    pub pod_identities: PodIdentitiesSetup,
     /// Where probes and metrics are served.
     pub http: Http,
     /// How the operator logs.
@@ -72,6 +74,7 @@ impl Default for OperatorConfiguration {
             request_roles: vec![RequestRole::Director, RequestRole::Worker],
             kind_policies: Vec::new(),
             conversion: Conversion::default(),
+            pod_identities: PodIdentitiesSetup::default(),
             http: Http::default(),
             logging: Logging::default(),
         }
@@ -257,6 +260,16 @@ impl Default for Conversion {
             certificate_seconds: 90 * 24 * 3600,
         }
     }
+}
+
+/// Executors that are one pod each (`identity: PerPod` of an `ExecutorDeployment`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PodIdentitiesSetup {
+    /// The `MutatingWebhookConfiguration` by which API servers ask the operator, at the endpoint of conversions, for the names
+    /// of the executors of new pods. Without it, such pods wait. The chart sets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_configuration: Option<String>,
 }
 
 /// How the operator logs.
