@@ -3,7 +3,7 @@
 use super::names;
 
 /// Every annotation that the operator reads or writes.
-pub const KNOWN: [&str; 34] = [
+pub const KNOWN: [&str; 35] = [
     names::ABANDON_ANNOTATION,
     names::ACCEPT_IMPACT_ANNOTATION,
     names::ACCEPT_RESET_ANNOTATION,
@@ -36,6 +36,7 @@ pub const KNOWN: [&str; 34] = [
     names::SUBMITTED_AS_ANNOTATION,
     names::TRIGGER_ANNOTATION,
     names::CONTENT_HASH_ANNOTATION,
+    names::ENVIRONMENT_ANNOTATION,
     names::EXECUTOR_NAME_ANNOTATION,
     names::RUN_ANNOTATION,
 ];

@@ -330,7 +330,9 @@ pub fn executor_prefix(namespace: &str, name: &str) -> String {
 /// Whether an executor has the name of one of an `ExecutorDeployment`.
 #[must_use]
 pub fn is_executor_of(executor: &str, namespace: &str, name: &str) -> bool {
-    executor_end(executor, namespace, name).is_some()
+    let rest =
+        executor.strip_prefix(&executor_prefix(namespace, name)).and_then(|rest| rest.strip_prefix('-'));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains('-'))
 }
 
 /// The random end of the name of an executor of an `ExecutorDeployment`; none if it is not one of its names.
@@ -413,6 +415,12 @@ mod tests {
             "edge-7-operator-abc123",
         ] {
             assert!(!is_executor_of(other, "media", "encoders"), "{other}");
+        }
+        assert_eq!(executor_end("media-encoders-abc123", "media", "encoders"), Some("abc123"));
+        for other in
+            ["media-encoders", "media-encoders-", "media-encoders-x/y", "media-encoders-a-b", "x-y-abc"]
+        {
+            assert_eq!(executor_end(other, "media", "encoders"), None, "{other}");
         }
         let long = "n".repeat(63);
         assert!(is_executor_of(&format!("{}-abc123", executor_prefix(&long, &long)), &long, &long));

@@ -402,14 +402,19 @@ fn output(snapshot: &ExecutorDeploymentSnapshot, settled: Option<&Progress>) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
     use crate::{
         api::namespace::ColonyTrust,
         api::{
             colony::ColonySpec,
+            executor_deployment::IdentityMode,
             names::{APP_MANAGED_BY_LABEL, EXECUTOR_DEPLOYMENT_LABEL, OPERATOR},
         },
-        snapshot::{AddsInFlight, ColonyAccess, Identity, Policy, ResolvedColony, TypeUse, Workloads},
+        snapshot::{
+            AddsInFlight, ColonyAccess, Identity, PodIdentities, Policy, ResolvedColony, TypeUse, Workloads,
+        },
     };
 
     /// An object that is being deleted while its colony does not answer.
@@ -467,6 +472,7 @@ mod tests {
             similar_executor_types: Vec::new(),
             refused_pods: None,
             unmounted: None,
+            pod_identities: None,
             type_use: TypeUse::default(),
             policy: Policy::default(),
             now: jiff::Timestamp::UNIX_EPOCH,
@@ -494,6 +500,56 @@ mod tests {
             ["the colony to remove executor media-encoders-abc: not connected".to_owned()]
         );
         assert_eq!(remaining_in_colony(&registered), None, "it is not let go");
+    }
+
+    /// Executors of pods that have gone would stay in the colony for ever, if their fleet went before them.
+    #[test]
+    fn executors_of_pods_hold_their_fleet_until_none_is_left() {
+        let fleet = |counted: serde_json::Value, registered| {
+            let mut fleet = unreachable(&json!({ "executors": counted }));
+            fleet.object.spec.identity = Some(IdentityMode::PerPod);
+            fleet.identity = Observed::Known(None);
+            fleet.pod_identities = Some(PodIdentities {
+                registered,
+                secrets: BTreeMap::new(),
+                without_pod: Observed::Known(BTreeSet::new()),
+                missing_pod: BTreeSet::new(),
+                in_flight: BTreeMap::new(),
+                webhook: Observed::Unknown("not there".to_owned()),
+            });
+            fleet
+        };
+        let (none, one) = (
+            json!({"registered": 0, "waiting": 0, "leaving": 0}),
+            json!({"registered": 1, "waiting": 0, "leaving": 0}),
+        );
+        let away = || Observed::Unknown("away".to_owned());
+        assert_eq!(
+            steps(&fleet(none, away())),
+            ["kubernetes  remove the finalizer"],
+            "nothing was registered"
+        );
+        let plan = plan_deletion(&fleet(one.clone(), away()));
+        assert_eq!(
+            (plan.steps.len(), plan.awaiting.as_slice()),
+            (0, &["the colony to report which executors are left: away".to_owned()][..])
+        );
+
+        let mut known = fleet(one, Observed::Known(BTreeMap::new()));
+        let name = "media-encoders-abc".to_owned();
+        let identities = known.pod_identities.as_mut().unwrap();
+        identities.missing_pod.insert(name.clone());
+        let plan = plan_deletion(&known);
+        assert_eq!((plan.steps.len(), plan.awaiting.len()), (0, 1), "its pod was missing once: {plan}");
+        let identities = known.pod_identities.as_mut().unwrap();
+        identities.missing_pod.clear();
+        identities.without_pod = Observed::Known(BTreeSet::from([name.clone()]));
+        identities.in_flight.insert(name.clone(), jiff::Timestamp::from_second(1).unwrap());
+        assert_eq!(plan_deletion(&known).steps.len(), 0, "a registration may still arrive");
+        known.now = jiff::Timestamp::from_second(2).unwrap();
+        assert_eq!(steps(&known), ["colony      remove executor media-encoders-abc"]);
+        known.pod_identities.as_mut().unwrap().without_pod = Observed::Known(BTreeSet::new());
+        assert_eq!(steps(&known), ["kubernetes  remove the finalizer"]);
     }
 
     /// Another Secret of the name may have been made since this one was read.

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 
 use super::{ColonyStep, KubernetesStep, identity::IdentityPlan};
 use crate::{
-    api::names,
+    api::{executor_deployment::ExecutorsStatus, names},
     colony::model::ExecutorState,
     desired::DesiredIdentity,
     snapshot::{
@@ -43,6 +43,13 @@ pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot, desired: &DesiredIdent
 /// Removes the executors whose pods have gone, and what an earlier registration may still bring.
 pub(super) fn plan_removal(snapshot: &ExecutorDeploymentSnapshot, plan: &mut IdentityPlan) {
     let Some(identities) = &snapshot.pod_identities else { return };
+    let recorded = snapshot.object.status.as_ref().and_then(|status| status.executors.as_ref());
+    if let Observed::Unknown(why) = &identities.registered
+        && recorded.is_some_and(|recorded| *recorded != ExecutorsStatus::default())
+        && snapshot.pod_executors().next().is_none()
+    {
+        plan.awaiting.push(format!("the colony to report which executors are left: {why}"));
+    }
     if !identities.missing_pod.is_empty() {
         let count = identities.missing_pod.len();
         plan.awaiting.push(format!("confirmation that the pods of {count} executors have gone"));

@@ -111,6 +111,15 @@ fn in_cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: KubernetesStep) -
         }
         KubernetesStep::DeleteWorkload { kind, .. } => {
             snapshot.pods.clear();
+            if let Some(PodIdentities { registered: Observed::Known(registered), without_pod, .. }) =
+                &mut snapshot.pod_identities
+            {
+                let is_left =
+                    |(_, found): &(&String, &RegisteredExecutor)| found.state != ExecutorState::Unregistered;
+                *without_pod = Observed::Known(
+                    registered.iter().filter(is_left).map(|(name, _)| name.clone()).collect(),
+                );
+            }
             match kind {
                 Workload::Deployment => snapshot.workloads.deployment = Observed::Known(None),
                 Workload::DaemonSet => snapshot.workloads.daemon_set = Observed::Known(None),

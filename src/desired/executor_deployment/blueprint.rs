@@ -10,7 +10,7 @@ use super::super::{SharedSpec, hidden::restore, shared_spec::short};
 use crate::{api::executor_deployment::ExecutorDeploymentSpec, kinds::SpecError};
 
 /// Fields of an object's spec that a blueprint does not have.
-pub const OURS_ALONE: [&str; 4] = ["adoptionPolicy", "colony", "drift", "syncPolicy"];
+pub const OURS_ALONE: [&str; 5] = ["adoptionPolicy", "colony", "drift", "identity", "syncPolicy"];
 
 impl SharedSpec {
     /// The spec of an object.

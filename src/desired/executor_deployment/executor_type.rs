@@ -104,6 +104,7 @@ mod tests {
             similar_executor_types: Vec::new(),
             refused_pods: None,
             unmounted: None,
+            pod_identities: None,
             type_use: TypeUse { is_registered: registered, others },
             policy: Policy::default(),
             now: at("2026-11-21T10:00:05Z"),

@@ -208,6 +208,7 @@ fn check_windows(host_process: Option<bool>, path: &str) -> Result<(), SpecError
 mod cases;
 #[cfg(test)]
 mod tests {
+    use super::super::pod_template::Serves;
     use serde_json::{Value, json};
 
     use crate::{
@@ -223,7 +224,7 @@ mod tests {
         }))
         .unwrap();
         let owner = Owner::of(&object).unwrap();
-        super::super::pod_template::build(&owner, &object.spec, &Policy::default(), "e", None)
+        super::super::pod_template::build(&owner, &object.spec, &Policy::default(), Serves::As("e"), None)
             .map(|_| ())
             .map_err(|error| error.to_string())
     }
