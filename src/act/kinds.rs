@@ -7,7 +7,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
-        core::v1::Secret,
+        core::v1::{Pod, Secret},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -122,6 +122,11 @@ impl Child for Job {
 impl Child for Secret {
     const KIND: WriteKind = WriteKind::Secret;
     const NAME: &'static str = "Secret";
+}
+
+impl Child for Pod {
+    const KIND: WriteKind = WriteKind::Pod;
+    const NAME: &'static str = "Pod";
 }
 
 impl WritableKind for Instance {

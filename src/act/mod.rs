@@ -27,6 +27,7 @@ mod wiped;
 
 pub use executor::Actor;
 pub use failure::{ColonyWrite, counted, is_over, of_call, of_colony};
+pub use identity::pod_executor_end;
 pub use port::{Port, Target};
 pub use recorder::{PLACEHOLDER, Recorder};
 pub use servers::Servers;

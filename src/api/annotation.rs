@@ -3,7 +3,7 @@
 use super::names;
 
 /// Every annotation that the operator reads or writes.
-pub const KNOWN: [&str; 36] = [
+pub const KNOWN: [&str; 37] = [
     names::ABANDON_ANNOTATION,
     names::ACCEPT_IMPACT_ANNOTATION,
     names::ACCEPT_RESET_ANNOTATION,
@@ -38,6 +38,7 @@ pub const KNOWN: [&str; 36] = [
     names::TRIGGER_ANNOTATION,
     names::WRITTEN_SPEC_ANNOTATION,
     names::CONTENT_HASH_ANNOTATION,
+    names::ENVIRONMENT_ANNOTATION,
     names::EXECUTOR_NAME_ANNOTATION,
     names::RUN_ANNOTATION,
 ];

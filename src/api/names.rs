@@ -158,6 +158,17 @@ pub const RUN_ANNOTATION: &str = "compute.colonies.io/run";
 /// On a pod: the executor as which it is registered. A new identity therefore rolls the pods.
 pub const EXECUTOR_NAME_ANNOTATION: &str = "compute.colonies.io/executor";
 
+/// On a pod that has an executor of its own: what the webhook selects by. Its value is [`IDENTITY_PER_POD`].
+pub const IDENTITY_LABEL: &str = "compute.colonies.io/identity";
+/// Value of the label.
+pub const IDENTITY_PER_POD: &str = "PerPod";
+/// On such a pod: hash of the environment that its executor gets besides its identity. Another one therefore rolls the pods.
+pub const ENVIRONMENT_ANNOTATION: &str = "compute.colonies.io/environment";
+/// Scheduling gate of a pod that has an executor of its own, until the executor is registered.
+pub const REGISTRATION_GATE: &str = "compute.colonies.io/registration";
+/// Name of the webhook that gives each pod a name for its executor, and of its configuration in charts that set no other.
+pub const IDENTITY_WEBHOOK: &str = "identities.compute.colonies.io";
+
 /// On an instance of a defined kind: the policy by which its parts are adopted, where the definition lets any be.
 pub const ADOPTION_ANNOTATION: &str = "colonies.io/adoption-policy";
 /// On a part of an instance of a defined kind: the instance's name, cut if it is longer than a label may be.
@@ -229,6 +240,13 @@ pub const LEFT_KEY_PREFIX: &str = "left.";
 #[must_use]
 pub fn identity_secret(executor_deployment: &str) -> String {
     format!("{executor_deployment}-executor-identity")
+}
+
+/// The Secret with the environment and the key of the executor of one pod of an `ExecutorDeployment`, by the end of the
+/// executor's name.
+#[must_use]
+pub fn pod_identity_secret(executor_deployment: &str, end: &str) -> String {
+    format!("{}-{end}", identity_secret(executor_deployment))
 }
 
 /// The Secret, in the operator's namespace, with the keys that the operator made for itself in a colony. The Secret
@@ -328,6 +346,15 @@ pub fn is_executor_of(executor: &str, namespace: &str, name: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && !rest.contains('-'))
 }
 
+/// The random end of the name of an executor of an `ExecutorDeployment`; none if it is not one of its names.
+#[must_use]
+pub fn executor_end<'a>(executor: &'a str, namespace: &str, name: &str) -> Option<&'a str> {
+    let end = executor.strip_prefix(&executor_prefix(namespace, name))?.strip_prefix('-')?;
+    let is_end =
+        !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    is_end.then_some(end)
+}
+
 /// What an executor of an operator says of its cluster, in the same field.
 #[must_use]
 pub fn operator_origin(cluster: &str) -> String {
@@ -399,6 +426,12 @@ mod tests {
             "edge-7-operator-abc123",
         ] {
             assert!(!is_executor_of(other, "media", "encoders"), "{other}");
+        }
+        assert_eq!(executor_end("media-encoders-abc123", "media", "encoders"), Some("abc123"));
+        for other in
+            ["media-encoders", "media-encoders-", "media-encoders-x/y", "media-encoders-a-b", "x-y-abc"]
+        {
+            assert_eq!(executor_end(other, "media", "encoders"), None, "{other}");
         }
         let long = "n".repeat(63);
         assert!(is_executor_of(&format!("{}-abc123", executor_prefix(&long, &long)), &long, &long));

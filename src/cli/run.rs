@@ -195,6 +195,8 @@ async fn control(arguments: &Arguments, ground: ControllerSetup, shutdown: &Shut
     let services = Services::new(connection, configuration, leadership, clock, metrics, cluster, instance);
     let converting = webhook::start(EndpointSetup {
         settings: services.configuration.conversion.clone(),
+        pod_identities: services.configuration.pod_identities.clone(),
+        identity_webhook: services.identity_webhook.clone(),
         namespace: services.kubernetes.namespace.clone(),
         client: services.kubernetes.calls.clone(),
         cluster: services.to_cluster.clone(),

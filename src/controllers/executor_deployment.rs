@@ -200,6 +200,8 @@ pub fn reader(services: &Services, stores: Stores, colonies: Colonies) -> Reader
         colonies,
         processes: services.process_reader(),
         identities: services.identities.clone(),
+        absences: services.absences.clone(),
+        webhook: services.identity_webhook.clone(),
         blueprints: services.blueprints.clone(),
         writes: services.writes.clone(),
         clock: services.clock.clone(),

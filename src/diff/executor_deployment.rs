@@ -7,7 +7,7 @@ use super::{
     KubernetesStep, Order, OwnershipError, Plan, Step, Sync,
     blueprint::{self, BlueprintPlan},
     hold::{has_finalizer, hold},
-    identity, mirror, workload,
+    identity, mirror, pod_identities, workload,
 };
 use crate::{
     api::{
@@ -94,7 +94,19 @@ pub fn plan(
         return Ok(plan_without_workload(snapshot, blueprint));
     }
     let owner = &desired.owner;
-    let identity = identity::plan(snapshot, &here.identity, &here.policies, owner, serves(snapshot))?;
+    let mut identity = if snapshot.object.spec.is_per_pod() {
+        let mut plan = pod_identities::plan(snapshot, &here.identity);
+        identity::plan_shared_end(snapshot, &owner.uid, &mut plan);
+        plan
+    } else {
+        identity::plan(snapshot, &here.identity, &here.policies, owner, serves(snapshot))?
+    };
+    if !snapshot.object.spec.is_per_pod() {
+        let own = pod_identities::plan(snapshot, &here.identity);
+        identity.kubernetes.extend(own.kubernetes);
+        identity.colony.extend(own.colony);
+        identity.awaiting.extend(own.awaiting);
+    }
     // While a new key is made, the workload stays as it is: its pods would otherwise roll twice.
     let workload = if here.workload.is_some() || snapshot.object.spec.suspend {
         workload::plan(here.workload.as_ref(), &here.policies, &snapshot.workloads, &snapshot.object)?
@@ -307,7 +319,8 @@ fn withdraw(snapshot: &ExecutorDeploymentSnapshot, why: &str) -> Plan {
     } else if workload::any_left(&snapshot.workloads, &uid) || !snapshot.pods.is_empty() {
         plan.awaiting.push(format!("{} pods to be gone", snapshot.pods.len()));
     } else {
-        let identity = identity::plan_end(snapshot, &uid);
+        let mut identity = identity::plan_end(snapshot, &uid);
+        pod_identities::plan_removal(snapshot, &mut identity);
         plan.steps.extend(identity.colony.into_iter().map(Step::Colony));
         plan.steps.extend(identity.kubernetes.into_iter().map(Step::Kubernetes));
         plan.awaiting.extend(identity.awaiting);
@@ -390,14 +403,19 @@ fn output(snapshot: &ExecutorDeploymentSnapshot, settled: Option<&Progress>) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
     use crate::{
         api::namespace::ColonyTrust,
         api::{
             colony::ColonySpec,
+            executor_deployment::IdentityMode,
             names::{APP_MANAGED_BY_LABEL, EXECUTOR_DEPLOYMENT_LABEL, OPERATOR},
         },
-        snapshot::{AddsInFlight, ColonyAccess, Identity, Policy, ResolvedColony, TypeUse, Workloads},
+        snapshot::{
+            AddsInFlight, ColonyAccess, Identity, PodIdentities, Policy, ResolvedColony, TypeUse, Workloads,
+        },
     };
 
     /// An object that is being deleted while its colony does not answer.
@@ -456,6 +474,7 @@ mod tests {
             earlier: Observed::Known(Vec::new()),
             refused_pods: None,
             unmounted: None,
+            pod_identities: None,
             type_use: TypeUse::default(),
             policy: Policy::default(),
             now: jiff::Timestamp::UNIX_EPOCH,
@@ -483,6 +502,56 @@ mod tests {
             ["the colony to remove executor media-encoders-abc: not connected".to_owned()]
         );
         assert_eq!(remaining_in_colony(&registered), None, "it is not let go");
+    }
+
+    /// Executors of pods that have gone would stay in the colony for ever, if their fleet went before them.
+    #[test]
+    fn executors_of_pods_hold_their_fleet_until_none_is_left() {
+        let fleet = |counted: serde_json::Value, registered| {
+            let mut fleet = unreachable(&json!({ "executors": counted }));
+            fleet.object.spec.identity = Some(IdentityMode::PerPod);
+            fleet.identity = Observed::Known(None);
+            fleet.pod_identities = Some(PodIdentities {
+                registered,
+                secrets: BTreeMap::new(),
+                without_pod: Observed::Known(BTreeSet::new()),
+                missing_pod: BTreeSet::new(),
+                in_flight: BTreeMap::new(),
+                webhook: Observed::Unknown("not there".to_owned()),
+            });
+            fleet
+        };
+        let (none, one) = (
+            json!({"registered": 0, "waiting": 0, "leaving": 0}),
+            json!({"registered": 1, "waiting": 0, "leaving": 0}),
+        );
+        let away = || Observed::Unknown("away".to_owned());
+        assert_eq!(
+            steps(&fleet(none, away())),
+            ["kubernetes  remove the finalizer"],
+            "nothing was registered"
+        );
+        let plan = plan_deletion(&fleet(one.clone(), away()));
+        assert_eq!(
+            (plan.steps.len(), plan.awaiting.as_slice()),
+            (0, &["the colony to report which executors are left: away".to_owned()][..])
+        );
+
+        let mut known = fleet(one, Observed::Known(BTreeMap::new()));
+        let name = "media-encoders-abc".to_owned();
+        let identities = known.pod_identities.as_mut().unwrap();
+        identities.missing_pod.insert(name.clone());
+        let plan = plan_deletion(&known);
+        assert_eq!((plan.steps.len(), plan.awaiting.len()), (0, 1), "its pod was missing once: {plan}");
+        let identities = known.pod_identities.as_mut().unwrap();
+        identities.missing_pod.clear();
+        identities.without_pod = Observed::Known(BTreeSet::from([name.clone()]));
+        identities.in_flight.insert(name.clone(), jiff::Timestamp::from_second(1).unwrap());
+        assert_eq!(plan_deletion(&known).steps.len(), 0, "a registration may still arrive");
+        known.now = jiff::Timestamp::from_second(2).unwrap();
+        assert_eq!(steps(&known), ["colony      remove executor media-encoders-abc"]);
+        known.pod_identities.as_mut().unwrap().without_pod = Observed::Known(BTreeSet::new());
+        assert_eq!(steps(&known), ["kubernetes  remove the finalizer"]);
     }
 
     /// Another Secret of the name may have been made since this one was read.

@@ -160,7 +160,7 @@ impl IdentityPlan {
         }
     }
 
-    fn remove(&mut self, name: &str) {
+    pub(super) fn remove(&mut self, name: &str) {
         self.colony.push(ColonyStep::RemoveExecutor { name: name.to_owned() });
         self.awaiting.push(format!("executor {name} to be removed"));
     }
@@ -206,6 +206,26 @@ fn ensure_own(
         return Ok(());
     };
     Err(OwnershipError::Identity { secret: secret_name(desired), why })
+}
+
+/// Removes the executor as which all pods served, when the last of them is gone: each has one of its own now.
+pub(super) fn plan_shared_end(snapshot: &ExecutorDeploymentSnapshot, uid: &str, plan: &mut IdentityPlan) {
+    let recorded = snapshot.object.status.as_ref().and_then(|status| status.executor.as_ref());
+    let identity = snapshot.identity.known().and_then(Option::as_ref);
+    let names = [identity.map(|identity| &identity.executor_name), recorded.map(|recorded| &recorded.name)];
+    let serves_as_it = |pod: &&Pod| {
+        let executor = pod.annotations().get(EXECUTOR_NAME_ANNOTATION);
+        executor.is_some() && names.contains(&executor)
+    };
+    let count = snapshot.pods.iter().filter(serves_as_it).count();
+    if count > 0 {
+        plan.awaiting.push(format!("{count} pods of the executor that all shared to be gone"));
+        return;
+    }
+    let end = plan_end(snapshot, uid);
+    plan.kubernetes.extend(end.kubernetes);
+    plan.colony.extend(end.colony);
+    plan.awaiting.extend(end.awaiting);
 }
 
 /// Removes the executor from the colony, and then its Secret: without the Secret, the operator would not know what to

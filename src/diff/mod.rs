@@ -21,6 +21,7 @@ pub mod instance;
 mod mirror;
 pub mod orphans;
 mod plan;
+mod pod_identities;
 mod process_state;
 pub mod request;
 mod step;

@@ -73,6 +73,8 @@ pub struct SecretRecord {
     /// UIDs of its owners.
     pub owners: Vec<String>,
     pub executor: String,
+    /// Whether it is that of one pod.
+    pub is_of_pod: bool,
 }
 
 /// A colony, as its `Colony` reaches it.
@@ -314,7 +316,9 @@ fn secrets(sides: &Sides, found: &mut Vec<Finding>) {
         .filter(is_there)
         .map(|executor| executor.name.as_str())
         .collect();
-    for secret in sides.secrets.iter().flatten().filter(|_| sides.is_whole) {
+    // That of a pod goes with the pod.
+    let of_fleets = sides.secrets.iter().flatten().filter(|secret| !secret.is_of_pod);
+    for secret in of_fleets.filter(|_| sides.is_whole) {
         let is_owned = secret.owners.iter().any(|uid| uids.contains(uid.as_str()));
         // One without an owner may be left to pods on purpose: then its executor is registered.
         if is_owned || registered.contains(secret.executor.as_str()) {
@@ -391,6 +395,7 @@ mod tests {
             name: name.to_owned(),
             owners: owners.iter().map(|uid| (*uid).to_owned()).collect(),
             executor: executor.to_owned(),
+            is_of_pod: false,
         };
         Sides {
             cluster: "c".to_owned(),
@@ -481,6 +486,7 @@ mod tests {
                 name: "s".to_owned(),
                 owners: vec!["gone".to_owned()],
                 executor: "unregistered".to_owned(),
+                is_of_pod: false,
             };
             sides.secrets.as_mut().unwrap().push(secret);
         };

@@ -24,6 +24,8 @@ pub enum Absent {
     Blueprint(String, String),
     /// An object of the cluster, by its UID, that a colony has something of.
     Object(String),
+    /// The pod of an executor, by the names of the `Colony` and of the executor.
+    Pod(String, String),
     /// A kind that the cluster served, by its group and name.
     Kind(String, String),
 }

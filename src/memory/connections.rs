@@ -181,6 +181,17 @@ impl Connection {
         Some(is_noted || self.origins.of_fleet(executor_type, place, fleet).any(|name| is_current(&name)))
     }
 
+    /// The executors that were registered for a fleet of that name in `place`, a cluster and a namespace; none if the colony could
+    /// not be asked.
+    #[must_use]
+    pub fn executors_of(&self, place: &(String, String), fleet: &str) -> Option<Vec<Executor>> {
+        let listed = self.executors.as_ref()?;
+        let notes = self.notes.read();
+        let own = notes.origins.of_all_types(place, fleet).filter_map(|name| notes.get(name));
+        let others = self.origins.of_all_types(place, fleet).filter(|name| notes.get(name).is_none());
+        Some(own.chain(others.filter_map(|name| listed.get(name))).cloned().collect())
+    }
+
     /// Notes an executor that the operator itself has just registered, until the colony is asked again.
     pub fn note_executor(&self, executor: Executor, now: Instant) {
         self.notes.write().put(executor, now);

@@ -11,6 +11,7 @@ pub mod connections;
 pub mod duplicates;
 pub mod endpoint;
 pub mod identities;
+pub mod identity_webhook;
 pub mod kinds;
 pub mod lines;
 pub mod neighbours;

@@ -70,6 +70,12 @@ impl Origins {
         fleets.and_then(|fleets| fleets.get(fleet)).into_iter().flatten()
     }
 
+    /// Those of all types that were registered for a fleet of that name.
+    pub fn of_all_types<'a>(&'a self, place: &'a Place, fleet: &'a str) -> impl Iterator<Item = &'a String> {
+        let fleets = self.by_type.values().filter_map(move |of_type| of_type.get(place)?.get(fleet));
+        fleets.flatten()
+    }
+
     /// Those of a type that were registered for fleets of other namespaces of the cluster.
     pub fn elsewhere<'a>(
         &'a self,

@@ -7,7 +7,10 @@ use k8s_openapi::api::{
     core::v1::Pod,
 };
 
-use super::{ColonyReference, Identity, Observed, Registration, TypeUse, pod_trouble::PodTrouble};
+use super::{
+    ColonyReference, Identity, Observed, PodExecutor, PodIdentities, Registration, TypeUse,
+    pod_trouble::PodTrouble,
+};
 use crate::{
     api::{executor_deployment::ExecutorDeployment, names::is_executor_of},
     colony::model::{Blueprint, Process},
@@ -37,6 +40,8 @@ pub struct ExecutorDeploymentSnapshot {
     pub registration: Observed<Registration>,
     /// What the colony knows of the executor that status names.
     pub recorded_registration: Observed<Registration>,
+    /// The executors of the pods, where each pod is one, or was.
+    pub pod_identities: Option<PodIdentities>,
     /// The process of the object: by its id when bound, else everything that has its label, oldest first.
     pub processes: Observed<Vec<Process>>,
     /// Of one that runs to an end and was restored from a backup, which gave it another UID and no status: the processes of its earlier
@@ -66,6 +71,14 @@ impl ExecutorDeploymentSnapshot {
         let identity = self.identity.known()?.as_ref()?;
         let is_foreign = self.recorded_registration.known() == Some(&Registration::Foreign);
         (*name != identity.executor_name && self.is_named_after(name) && !is_foreign).then_some(name)
+    }
+
+    /// The pods that are, or are to be, executors of their own. Those that have ended are none any more.
+    pub fn pod_executors(&self) -> impl Iterator<Item = PodExecutor<'_>> {
+        let (namespace, name) =
+            (self.object.metadata.namespace.as_deref(), self.object.metadata.name.as_deref());
+        let (namespace, name) = (namespace.unwrap_or_default(), name.unwrap_or_default());
+        self.pods.iter().filter_map(move |pod| PodExecutor::of(pod, namespace, name))
     }
 
     /// Whether an executor has the name of one of the object.

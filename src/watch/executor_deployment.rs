@@ -35,8 +35,10 @@ use crate::{
         policy::AdoptionPolicy,
     },
     memory::{
+        absences::Absences,
         blueprints::Blueprints,
         identities::Identities,
+        identity_webhook::IdentityWebhook,
         writes::{Key, Writes},
     },
     runtime::{
@@ -105,6 +107,10 @@ pub struct Reader {
     pub processes: ProcessReader,
     /// What was read of Secrets.
     pub identities: Identities,
+    /// Absences that were seen before.
+    pub absences: Absences,
+    /// Whether new pods get names for their executors.
+    pub webhook: IdentityWebhook,
     /// Blueprints as colonies last described them.
     pub blueprints: Blueprints,
     /// Last writes of this process.
@@ -157,6 +163,7 @@ impl Reader {
         let (registration, recorded_registration) =
             (explained(registration, &colony), explained(recorded, &colony));
         let processes = self.processes.own(object, &belonging, connection.as_deref()).await;
+        let pod_identities = self.pod_identities(object, &pods, &colony, connection.as_deref()).await;
         let workloads = Workloads {
             deployment: self.workload(&self.stores.deployments, object).await,
             daemon_set: self.workload(&self.stores.daemon_sets, object).await,
@@ -169,6 +176,7 @@ impl Reader {
             workloads,
             refused_pods,
             unmounted,
+            pod_identities,
             processes: explained(processes, &colony),
             earlier: explained(self.earlier(object, connection.as_deref()).await, &colony),
             blueprint: self.blueprint(object, &colony, connection.as_deref()).await,

@@ -25,6 +25,10 @@ impl Reader {
         namespace: &str,
         doubtful: bool,
     ) -> Observed<Option<Identity>> {
+        // Its pods have executors of their own, and it never had another.
+        if object.spec.is_per_pod() && object.status.as_ref().is_none_or(|status| status.executor.is_none()) {
+            return Observed::Known(None);
+        }
         let secret_name = names::identity_secret(&object.name_any());
         let now = self.clock.instant();
         // A Secret of another owner, or of a deleted object of the same name, may disappear at any moment.
@@ -107,7 +111,11 @@ impl Reader {
         metadata?.annotations?.remove(EXECUTOR_NAME_ANNOTATION)
     }
 
-    async fn read_identity(&self, namespace: &str, secret_name: &str) -> Observed<Option<Identity>> {
+    pub(super) async fn read_identity(
+        &self,
+        namespace: &str,
+        secret_name: &str,
+    ) -> Observed<Option<Identity>> {
         let key = Key::new(Secret::KIND, namespace, secret_name);
         let now = self.clock.instant();
         match self.get_opt::<Secret>(namespace, secret_name).await {

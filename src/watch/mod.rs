@@ -28,6 +28,7 @@ mod object_events;
 pub mod orphans;
 mod part_trouble;
 mod pod_events;
+mod pod_identity;
 pub mod relevance;
 pub mod request;
 pub mod resource_definition;

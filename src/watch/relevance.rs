@@ -27,7 +27,7 @@ use super::{
 use crate::{
     api::names::{EXECUTOR_DEPLOYMENT_LABEL, EXECUTOR_NAME_ANNOTATION},
     memory::writes::Writes,
-    snapshot::{pod_trouble, progress},
+    snapshot::{PodExecutor, pod_trouble, progress},
 };
 
 /// What controllers of the cluster note on their own account.
@@ -130,7 +130,8 @@ fn of_workload(metadata: &ObjectMeta, progress: impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// What a pass over a fleet looks at in a pod: nothing while it comes up as it should, unless a blueprint tells of it.
+/// What a pass over a fleet looks at in a pod: nothing while it comes up as it should, unless a blueprint tells of it, or it has an
+/// executor of its own.
 #[must_use]
 pub fn of_pod(pod: &Pod, fleets: &Index<GuardedExecutorDeployment>) -> Option<u64> {
     let pods = std::slice::from_ref(pod);
@@ -141,11 +142,17 @@ pub fn of_pod(pod: &Pod, fleets: &Index<GuardedExecutorDeployment>) -> Option<u6
         fleet.0.as_ref().ok()?.blueprint_name()
     };
     let phase = is_told().and_then(|_| Some(pod.status.as_ref()?.phase.clone()));
-    if problem.is_none() && !is_leaving && phase.is_none() {
+    let name = |fleet: &str| {
+        let own = PodExecutor::of(pod, pod.metadata.namespace.as_deref()?, fleet)?;
+        Some((own.name.map(|(name, _)| name.to_owned()), own.is_gated))
+    };
+    let executor = pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL).and_then(|fleet| name(fleet));
+    if problem.is_none() && !is_leaving && phase.is_none() && executor.is_none() {
         return None;
     }
     let mut hasher = DefaultHasher::new();
     (problem, pod_trouble::waits_for_configuration(pods), is_leaving, phase).hash(&mut hasher);
+    executor.hash(&mut hasher);
     pod.annotations().get(EXECUTOR_NAME_ANNOTATION).hash(&mut hasher);
     Some(hasher.finish())
 }

@@ -13,6 +13,7 @@ use kube::{Api, Client, ResourceExt as _, api::ObjectMeta};
 
 use super::{
     certificates::{CertificateRequest, Certificates},
+    identities::IdentityNames,
     probe::{self, host},
     server::ServedCertificate,
     setup::EndpointSetup,
@@ -35,6 +36,8 @@ use crate::{
 const LOOK: Duration = Duration::from_hours(1);
 /// How soon it is tried again when something failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// How soon a webhook is looked for again that is configured and not there: a release may create it last.
+const LOOK_FOR_WEBHOOK: Duration = Duration::from_secs(5);
 /// How long a replica that does not lead leaves it to the one that does.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -48,6 +51,7 @@ pub(super) struct Keeper {
     address: ConversionAddress,
     presented: ServedCertificate,
     endpoint: Endpoint,
+    identities: IdentityNames,
     check: Option<Check>,
     leadership: Leadership,
     /// Since when something is to be written.
@@ -66,8 +70,25 @@ impl Keeper {
         presented: ServedCertificate,
     ) -> Self {
         let EndpointSetup {
-            settings, namespace, client, cluster, clock, endpoint, leadership, check, ..
+            settings,
+            pod_identities,
+            identity_webhook,
+            namespace,
+            client,
+            cluster,
+            clock,
+            endpoint,
+            leadership,
+            check,
+            ..
         } = grounds;
+        let identities = IdentityNames {
+            configuration: pod_identities.webhook_configuration,
+            webhook: identity_webhook,
+            client: client.clone(),
+            cluster: cluster.clone(),
+            clock: clock.clone(),
+        };
         let lifetime = SignedDuration::from_secs(settings.certificate_seconds.into());
         let certificate_request = CertificateRequest { host: host(&address), lifetime };
         Self {
@@ -79,6 +100,7 @@ impl Keeper {
             address,
             presented,
             endpoint,
+            identities,
             check,
             leadership,
             due_since: None,
@@ -93,9 +115,10 @@ impl Keeper {
         let mut reported = String::new();
         loop {
             let pause = match self.pass().await {
-                Ok(()) => {
+                Ok(again_soon) => {
                     reported.clear();
-                    self.next_check_delay()
+                    let delay = self.next_check_delay();
+                    if again_soon { delay.min(LOOK_FOR_WEBHOOK) } else { delay }
                 }
                 Err(why) => {
                     if why != reported {
@@ -109,7 +132,10 @@ impl Keeper {
                     RETRY
                 }
             };
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.identities.webhook.doubted() => {}
+            }
         }
     }
 
@@ -117,7 +143,8 @@ impl Keeper {
         Duration::from_secs(u64::from(self.settings.certificate_seconds) / 12).clamp(RETRY, LOOK)
     }
 
-    async fn pass(&mut self) -> Result<(), String> {
+    /// One look at everything; whether another is due soon.
+    async fn pass(&mut self) -> Result<bool, String> {
         let certificates = self.certificates().await?;
         let key = certificates.certified_key().map_err(|error| error.to_string())?;
         let authorities = certificates.authorities().into_bytes();
@@ -137,9 +164,9 @@ impl Keeper {
         if self.told.as_ref() != Some(&now) {
             probe::answers(&self.client, &now).await?;
             self.endpoint.serves(now.clone());
-            self.told = Some(now);
+            self.told = Some(now.clone());
         }
-        Ok(())
+        Ok(self.identities.set_up(&now.authorities).await)
     }
 
     /// What the Secret has; made or renewed if that is due.

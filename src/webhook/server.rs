@@ -28,7 +28,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{converters::Converters, review};
+use super::{converters::Converters, pods, review};
+use crate::act::pod_executor_end;
 use crate::runtime::{
     clock::Clock,
     metrics::{ConversionResult, Metrics},
@@ -39,6 +40,8 @@ use crate::runtime::{
 /// Largest request, in bytes. An API server asks for all objects of a list at once, of which each has at most 1.5 MiB; it
 /// names no bound for all of them. This is room for 10,000 objects of 3 KiB; clients that list more do it in pages.
 const BODY_MAX: usize = 32 << 20;
+/// Largest review of a pod, in bytes: API servers store no object of more than 1.5 MiB.
+const POD_MAX: usize = 4 << 20;
 /// The most memory that the values of a request may take, roughly: `[0,0,…` takes thirty times its text.
 const VALUES_MAX: usize = 192 << 20;
 /// What all requests may take together, of both, in `UNIT`s.
@@ -141,6 +144,7 @@ pub(super) async fn serve_encrypted(
 fn router(shared: Shared) -> Router {
     Router::new()
         .route("/convert/{definition}/{hash}", post(convert))
+        .route("/pods", post(name_executor))
         .route("/healthz", get(async || "ok\n"))
         .with_state(shared)
 }
@@ -252,6 +256,24 @@ async fn convert(
         Ok(Ok(answer)) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),
         Ok(Err(why)) => refused(why),
         Err(error) => refused((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
+}
+
+/// Names the executor of a new pod.
+async fn name_executor(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Response {
+    let refused = |(status, why): Refused| (status, format!("{why}\n")).into_response();
+    let (body, _room) = match shared.read(&headers, body).await {
+        Ok(read) => read,
+        Err(why) => return refused(why),
+    };
+    if body.len() > POD_MAX {
+        return refused((StatusCode::PAYLOAD_TOO_LARGE, format!("a pod has at most {POD_MAX} bytes")));
+    }
+    let answer = pods::answer(&body, &pod_executor_end())
+        .and_then(|answer| serde_json::to_vec(&answer).map_err(|error| error.to_string()));
+    match answer {
+        Ok(answer) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),
+        Err(why) => refused((StatusCode::BAD_REQUEST, why)),
     }
 }
 

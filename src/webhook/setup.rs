@@ -4,10 +4,10 @@ use kube::Client;
 
 use crate::{
     act::kubernetes::Cluster,
-    memory::endpoint::Endpoint,
+    memory::{endpoint::Endpoint, identity_webhook::IdentityWebhook},
     runtime::{
         clock::Clock,
-        config::{Conversion, Results},
+        config::{Conversion, PodIdentitiesSetup, Results},
         http::Check,
         lease::Leadership,
         metrics::Metrics,
@@ -18,6 +18,10 @@ use crate::{
 pub struct EndpointSetup {
     /// The configuration.
     pub settings: Conversion,
+    /// The configuration by which API servers ask for the names of the executors of pods.
+    pub pod_identities: PodIdentitiesSetup,
+    /// Whether they do.
+    pub identity_webhook: IdentityWebhook,
     /// The operator's own namespace.
     pub namespace: String,
     /// For reads.

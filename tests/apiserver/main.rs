@@ -70,6 +70,8 @@ mod operator;
 #[cfg(test)]
 mod pod_causes;
 #[cfg(test)]
+mod pod_identities;
+#[cfg(test)]
 mod pod_security;
 #[cfg(test)]
 mod policies;

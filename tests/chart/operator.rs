@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 use colonyos_operator::{
     api::{
         colony::{Colony, NamespacesFrom},
-        names::{DEFAULT_COLONY_ANNOTATION, RESULTS_PORT},
+        names::{
+            self, APP_MANAGED_BY_LABEL, DEFAULT_COLONY_ANNOTATION, IDENTITY_LABEL, IDENTITY_PER_POD,
+            IDENTITY_WEBHOOK, RESULTS_PORT,
+        },
     },
     runtime::config::{self, LogFormat, OperatorConfiguration},
 };
@@ -38,6 +41,7 @@ fn everything() -> Value {
         },
         "metrics": {"service": {"enabled": true}},
         "podDisruptionBudget": {"enabled": true},
+        "podIdentities": {"enabled": true},
         "networkPolicy": {"enabled": true, "metricsFrom": [{"namespaceSelector": {}}]},
         "env": [{"name": "RUST_LOG", "value": "info"}],
         "podLabels": {"team": "a"},
@@ -102,11 +106,12 @@ fn the_operator_understands_the_configuration_that_the_chart_writes() {
 }
 
 /// What the chart writes into the configuration itself, and users cannot set.
-const WRITTEN_BY_THE_CHART: [&str; 8] = [
+const WRITTEN_BY_THE_CHART: [&str; 9] = [
     "/conversion/bindAddress",
     "/conversion/secretName",
     "/conversion/serviceName",
     "/conversion/url",
+    "/podIdentities/webhookConfiguration",
     "/http/bindAddress",
     "/kindPolicies",
     "/results/bindAddress",
@@ -160,6 +165,41 @@ fn probes_ask_where_the_operator_listens() {
     for (probe, path) in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
         assert_eq!(container[probe]["httpGet"], json!({"path": path, "port": "http"}));
     }
+}
+
+/// Pods get names for their executors from the endpoint that the operator serves, and nothing of it is there unless it is wanted.
+#[test]
+fn pods_are_named_by_the_operator_where_that_is_wanted() {
+    let plain = render(OPERATOR, &json!({})).unwrap();
+    assert!(of_kind(&plain, "MutatingWebhookConfiguration").is_empty());
+    let may_write_pods = |objects: &[Value]| {
+        let roles = of_kind(objects, "ClusterRole").into_iter();
+        let mut rules = roles.flat_map(|role| role["rules"].as_array().cloned().unwrap_or_default());
+        rules.any(|rule| rule["resources"] == json!(["pods"]) && rule["verbs"] == json!(["patch", "delete"]))
+    };
+    assert!(!may_write_pods(&plain));
+    let values = json!({"podIdentities": {"enabled": true}, "watchNamespaces": ["red"]});
+    let objects = render(OPERATOR, &values).unwrap();
+    assert!(may_write_pods(&objects));
+    let text = only(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap();
+    let read = config::parse(text, Path::new("config.yaml")).unwrap();
+    let configuration = only(&objects, "MutatingWebhookConfiguration");
+    let name = configuration["metadata"]["name"].as_str().map(str::to_owned);
+    assert_eq!(read.pod_identities.webhook_configuration, name);
+    let webhook = &configuration["webhooks"][0];
+    assert_eq!(webhook["name"], IDENTITY_WEBHOOK);
+    let service = &webhook["clientConfig"]["service"];
+    assert_eq!(
+        (service["name"].as_str(), &service["path"]),
+        (read.conversion.service_name.as_deref(), &json!("/pods"))
+    );
+    assert_eq!(only(&objects, "Service")["metadata"]["name"], service["name"]);
+    assert_eq!(
+        webhook["objectSelector"]["matchLabels"],
+        json!({APP_MANAGED_BY_LABEL: names::OPERATOR, IDENTITY_LABEL: IDENTITY_PER_POD})
+    );
+    assert_eq!(webhook["namespaceSelector"]["matchExpressions"][0]["values"], json!(["red"]));
+    assert_eq!(webhook["failurePolicy"], "Ignore", "a pod that is not named waits behind its gate");
 }
 
 /// Where kinds may be made up, API servers reach every replica by a Service that the operator knows by its name; elsewhere

@@ -1,5 +1,7 @@
 //! Executors and their registration in the colony are one thing, whatever happens to either.
 
+use std::collections::BTreeSet;
+
 use colonyos_operator::colony::{ExecutorState, FunctionSpec, PrivateKey, ProcessState};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -74,4 +76,38 @@ pub async fn one_that_the_colony_dropped_comes_back(stage: Stage) {
     stage.until_state(&echo, ProcessState::Successful).await;
     let object = fleet.until_ready(1).await;
     assert_eq!(object.metadata.generation, Some(1));
+}
+
+/// With the webhook and the rights of the chart: two pods work at the same time, each as an executor of its own, and leave
+/// nothing when they go.
+pub async fn each_pod_works_as_an_executor_of_its_own(stage: Stage) {
+    stage.connect().await;
+    let fleet = Fleet::create(&stage, "each", json!({"replicas": 2, "identity": "PerPod"})).await;
+    fleet.until_ready(2).await;
+    let registered = stage.approved_executors(&stage.executor_type).await.unwrap();
+    assert_eq!(registered.len(), 2, "{registered:?}");
+    let (one, other) = (stage.function("sleep").arg(3), stage.function("sleep").arg(3));
+    let (one, other) = (stage.submit(&one).await, stage.submit(&other).await);
+    let ran = [
+        stage.until_state(&one, ProcessState::Successful).await,
+        stage.until_state(&other, ProcessState::Successful).await,
+    ];
+    let by: BTreeSet<_> = ran.iter().map(|process| process.assigned_executor.clone()).collect();
+    let executors = stage.user.executors().await.unwrap();
+    let ids: BTreeSet<_> = executors
+        .iter()
+        .filter(|executor| registered.contains(&executor.name))
+        .map(|executor| Some(executor.id.clone()))
+        .collect();
+    assert_eq!(by, ids, "each worked as itself");
+
+    fleet.change(json!({"replicas": 0})).await;
+    eventually("no executor without a pod", RUN_LIMIT, async || {
+        let left = stage.approved_executors(&stage.executor_type).await?;
+        left.is_empty().then_some(()).ok_or_else(|| format!("{left:?}"))
+    })
+    .await;
+    let secrets = stage.secret_names().await.unwrap();
+    assert!(secrets.iter().all(|name| !name.starts_with("each-executor-identity")), "{secrets:?}");
+    fleet.delete().await;
 }

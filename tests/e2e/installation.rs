@@ -83,7 +83,9 @@ pub async fn install() {
     let replicas = format!("replicas={REPLICAS}");
     let groups = format!("userKinds.groups={}", json!(USER_GROUPS));
     let composes = format!("userKinds.composes={}", composes());
-    let set = [&set[..4], &["--set", &replicas, "--set-json", &groups, "--set-json", &composes]].concat();
+    let identities = ["--set", "podIdentities.enabled=true"];
+    let set = [&set[..4], &identities, &["--set", &replicas, "--set-json", &groups, "--set-json", &composes]]
+        .concat();
     helm(&[&common[..], &set, &[RELEASE, &chart(RELEASE)]].concat()).await;
 }
 

@@ -106,6 +106,10 @@ fn main() -> std::process::ExitCode {
             identities::an_executor_follows_its_type_and_its_location,
         ),
         together(
+            "identities::each_pod_works_as_an_executor_of_its_own",
+            identities::each_pod_works_as_an_executor_of_its_own,
+        ),
+        together(
             "identities::one_that_the_colony_dropped_comes_back",
             identities::one_that_the_colony_dropped_comes_back,
         ),

@@ -271,5 +271,7 @@ cases! {
     only_observed
     /// The namespace enforces a stricter standard than the configuration of the operator.
     pods_refused
+    /// Each is at another point of its way, and one executor has lost its pod.
+    pods_with_identities
     colony_not_found
 }

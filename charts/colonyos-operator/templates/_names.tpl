@@ -39,6 +39,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- dig "leaderElection" "leaseName" "colonyos-operator" .Values.configuration -}}
 {{- end }}
 
+{{/* The webhook by which pods get executors of their own. */}}
+{{- define "colonyos-operator.identities" -}}
+{{- printf "%s-identities" (include "colonyos-operator.name" .) -}}
+{{- end }}
+
 {{/* Service and Secret of what the operator serves with TLS: conversions where users may make up kinds, and logs and outputs. */}}
 {{- define "colonyos-operator.conversion" -}}
 {{- printf "%s-conversion" (include "colonyos-operator.name" .) -}}
@@ -46,7 +51,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/* Whether the operator serves anything with TLS. */}}
 {{- define "colonyos-operator.serves" -}}
-{{- if or .Values.userKinds.groups .Values.results.enabled }}true{{ end -}}
+{{- if or .Values.userKinds.groups .Values.results.enabled .Values.podIdentities.enabled }}true{{ end -}}
 {{- end }}
 
 {{/* Policies judge what happens where this release works: another may watch other namespaces, with an account of its own. */}}
@@ -77,6 +82,9 @@ matchResources:
 {{- end }}
 {{- if .Values.results.enabled }}
 {{- $_ := set $known "results" (dict "bindAddress" "0.0.0.0:9444") }}
+{{- end }}
+{{- if .Values.podIdentities.enabled }}
+{{- $_ := set $known "podIdentities" (dict "webhookConfiguration" (include "colonyos-operator.identities" .)) }}
 {{- end }}
 {{- if .Values.userKinds.groups }}
 {{- $_ := set $known "kindPolicies" (include "colonyos-operator.kindPolicies" . | fromYamlArray) }}

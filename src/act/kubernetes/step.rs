@@ -6,7 +6,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
-        core::v1::Secret,
+        core::v1::{Pod, Secret},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -71,10 +71,17 @@ impl Cluster {
                 let (name, uid) = (target.object.name_any(), target.object.uid());
                 self.delete_of::<K>(target.kind, &namespace, &name, uid.as_deref()).await?;
             }
-            KubernetesStep::CreateIdentity(_)
+            KubernetesStep::CreatePodIdentity { .. }
+            | KubernetesStep::CreateIdentity(_)
             | KubernetesStep::UpdateIdentity { .. }
             | KubernetesStep::ReleaseIdentity { .. }
             | KubernetesStep::DeleteIdentity { .. } => self.identity_step(&namespace, step).await?,
+            KubernetesStep::OpenPod { name, uid, resource_version, gates } => {
+                self.open_pod(&namespace, name, (uid, resource_version.as_deref()), gates).await?;
+            }
+            KubernetesStep::DeletePod { name, uid, .. } => {
+                self.delete::<Pod>(&namespace, name, Some(uid)).await?;
+            }
             KubernetesStep::CreateWorkload(_)
             | KubernetesStep::UpdateWorkload { .. }
             | KubernetesStep::NoteAdmission { .. }
@@ -132,6 +139,13 @@ impl Cluster {
         match step {
             KubernetesStep::CreateIdentity(identity) => {
                 let secret = identity::new_secret(identity).map_err(no_key)?;
+                self.forget(namespace, identity);
+                let created = WipedSecret(self.created(namespace, &*secret).await?);
+                let read = read_identity(&created);
+                self.identities.put(namespace, &created.name_any(), read, self.clock.instant());
+            }
+            KubernetesStep::CreatePodIdentity { identity, executor } => {
+                let secret = identity::new_secret_of(identity, executor.clone()).map_err(no_key)?;
                 self.forget(namespace, identity);
                 let created = WipedSecret(self.created(namespace, &*secret).await?);
                 let read = read_identity(&created);

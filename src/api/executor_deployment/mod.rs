@@ -9,8 +9,9 @@ mod workload;
 
 pub use config::{Config, EmptyDirVolume, Volume};
 pub use resources::Resources;
-pub use spec::{ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, Runtime};
+pub use spec::{ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, IdentityMode, Runtime};
 pub use status::{
-    BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, FinishedJob, JobFailure, WorkloadReference,
+    BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, ExecutorsStatus, FinishedJob, JobFailure,
+    WorkloadReference,
 };
 pub use workload::Workload;

@@ -123,6 +123,11 @@ pub struct ExecutorDeploymentSpec {
     #[schemars(schema_with = "free_form_object")]
     pub template: Option<serde_json::Map<String, serde_json::Value>>,
 
+    /// Who the executors are in the colony. `Shared`: all pods serve as one executor, with one key. `PerPod`: each pod is an executor
+    /// of its own, with a key of its own, registered before the pod starts and removed after it has gone. Defaults to `Shared`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityMode>,
+
     /// Run nothing, but keep everything.
     #[serde(default)]
     pub suspend: bool,
@@ -183,6 +188,16 @@ fn free_form_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
+/// Who the executors of a fleet are in its colony.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum IdentityMode {
+    /// All pods serve as one executor.
+    #[default]
+    Shared,
+    /// Each pod is an executor of its own.
+    PerPod,
+}
+
 /// Who runs the executors.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::IntoStaticStr,
@@ -215,6 +230,14 @@ pub enum ExecutionGuarantee {
     Standard,
     /// A duplicate is never assigned.
     Strict,
+}
+
+impl ExecutorDeploymentSpec {
+    /// Whether each pod is an executor of its own.
+    #[must_use]
+    pub fn is_per_pod(&self) -> bool {
+        self.runtime == Runtime::Kubernetes && self.identity == Some(IdentityMode::PerPod)
+    }
 }
 
 impl Mirrored for ExecutorDeployment {

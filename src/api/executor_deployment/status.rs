@@ -42,6 +42,9 @@ pub struct ExecutorDeploymentStatus {
     /// The executor as which the pods serve the colony.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<ExecutorStatus>,
+    /// The executors of the pods, where each pod is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executors: Option<ExecutorsStatus>,
     /// The process of a generation of this object in the colony.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorStatus>,
@@ -109,6 +112,18 @@ pub struct ExecutorStatus {
     /// Hash of the environment in its Secret, without the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment_hash: Option<String>,
+}
+
+/// The executors of a fleet in which each pod is one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecutorsStatus {
+    /// How many pods have an executor that the colony knows and has approved.
+    pub registered: i32,
+    /// How many pods wait for their executor to be registered.
+    pub waiting: i32,
+    /// How many executors are still in the colony although their pods have gone.
+    pub leaving: i32,
 }
 
 /// A blueprint in the colony that mirrors an object.

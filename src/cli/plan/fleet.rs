@@ -1,6 +1,9 @@
 //! `ExecutorDeployments`: the stages of fleets, and what their steps leave in the cluster and the colony.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 
 use super::passes::{Rehearsed, Status};
 use crate::{
@@ -14,7 +17,9 @@ use crate::{
     colony::{ExecutorState, Process, model::Blueprint},
     desired::{DesiredIdentity, DesiredWorkload},
     diff::{ColonyStep, KubernetesStep, Plan, Problem, Step, executor_deployment::decide},
-    snapshot::{ExecutorDeploymentSnapshot, Identity, Observed, Registration},
+    snapshot::{
+        ExecutorDeploymentSnapshot, Identity, Observed, PodIdentities, RegisteredExecutor, Registration,
+    },
     status::executor_deployment::compute,
 };
 
@@ -80,6 +85,18 @@ fn in_cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: KubernetesStep) -
             }
         }
         KubernetesStep::DeleteIdentity { .. } => snapshot.identity = Observed::Known(None),
+        KubernetesStep::CreatePodIdentity { identity, executor } => {
+            if let Some(identities) = &mut snapshot.pod_identities {
+                let made = Identity { executor_name: executor.clone(), ..made(&identity) };
+                identities.secrets.insert(executor, Observed::Known(Some(made)));
+            }
+        }
+        KubernetesStep::OpenPod { name, .. } => {
+            for pod in snapshot.pods.iter_mut().filter(|pod| pod.name_any() == name) {
+                pod.spec.get_or_insert_default().scheduling_gates = None;
+            }
+        }
+        KubernetesStep::DeletePod { name, .. } => snapshot.pods.retain(|pod| pod.name_any() != name),
         KubernetesStep::CreateWorkload(workload) | KubernetesStep::UpdateWorkload { workload, .. } => {
             let workloads = &mut snapshot.workloads;
             match workload {
@@ -94,6 +111,15 @@ fn in_cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: KubernetesStep) -
         }
         KubernetesStep::DeleteWorkload { kind, .. } => {
             snapshot.pods.clear();
+            if let Some(PodIdentities { registered: Observed::Known(registered), without_pod, .. }) =
+                &mut snapshot.pod_identities
+            {
+                let is_left =
+                    |(_, found): &(&String, &RegisteredExecutor)| found.state != ExecutorState::Unregistered;
+                *without_pod = Observed::Known(
+                    registered.iter().filter(is_left).map(|(name, _)| name.clone()).collect(),
+                );
+            }
             match kind {
                 Workload::Deployment => snapshot.workloads.deployment = Observed::Known(None),
                 Workload::DaemonSet => snapshot.workloads.daemon_set = Observed::Known(None),
@@ -107,6 +133,20 @@ fn in_cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: KubernetesStep) -
 
 fn in_colony(snapshot: &mut ExecutorDeploymentSnapshot, step: &ColonyStep) -> bool {
     match step {
+        ColonyStep::RegisterExecutor { name, id, .. }
+            if let Some(registered) = registered_of_pods(snapshot, name) =>
+        {
+            let found = RegisteredExecutor { state: ExecutorState::Approved, id: id.clone() };
+            registered.insert(name.clone(), found);
+        }
+        ColonyStep::RemoveExecutor { name } if let Some(registered) = registered_of_pods(snapshot, name) => {
+            registered.remove(name);
+            if let Some(PodIdentities { without_pod: Observed::Known(left), .. }) =
+                &mut snapshot.pod_identities
+            {
+                left.remove(name);
+            }
+        }
         ColonyStep::RegisterExecutor { .. } => {
             snapshot.registration = Observed::Known(Registration::Present(ExecutorState::Approved));
         }
@@ -120,6 +160,21 @@ fn in_colony(snapshot: &mut ExecutorDeploymentSnapshot, step: &ColonyStep) -> bo
         _ => return false,
     }
     true
+}
+
+/// The executors of the colony among which one is that of a pod; none if it is the one that all share.
+fn registered_of_pods<'a>(
+    snapshot: &'a mut ExecutorDeploymentSnapshot,
+    name: &str,
+) -> Option<&'a mut BTreeMap<String, RegisteredExecutor>> {
+    let shared = snapshot.identity.known().and_then(Option::as_ref);
+    if shared.is_some_and(|shared| shared.executor_name == name) {
+        return None;
+    }
+    match &mut snapshot.pod_identities.as_mut()?.registered {
+        Observed::Known(registered) => Some(registered),
+        Observed::Unknown(_) => None,
+    }
 }
 
 /// The identity as it would be made; name and id are not known before.

@@ -60,10 +60,10 @@ pub struct Manifests {
     deployments: Vec<Deployment>,
     daemon_sets: Vec<DaemonSet>,
     jobs: Vec<Job>,
-    pods: Vec<Pod>,
-    secrets: Vec<Secret>,
+    pub(super) pods: Vec<Pod>,
+    pub(super) secrets: Vec<Secret>,
     processes: Vec<Process>,
-    executors: Vec<Executor>,
+    pub(super) executors: Vec<Executor>,
     blueprints: Vec<Blueprint>,
     /// What cannot be read.
     pub(super) unreadable: Vec<Unreadable>,
@@ -202,6 +202,7 @@ impl Manifests {
                 .filter(|pod| pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL) == Some(&name))
                 .cloned()
                 .collect(),
+            pod_identities: self.pod_identities(object, recorded),
             refused_pods: None,
             unmounted: None,
             registration: Observed::Known(registration(executor_name, id)),
@@ -365,7 +366,7 @@ fn blueprint(value: &Value) -> Result<Blueprint, String> {
 }
 
 /// The identity in a Secret; its id as it says where the key was left out, as it should be in a manifest.
-fn identity_of(secret: &Secret) -> Identity {
+pub(super) fn identity_of(secret: &Secret) -> Identity {
     let mut identity = read_identity(secret);
     if identity.executor_id.is_empty() {
         let said = secret.string_data.as_ref().and_then(|data| data.get("COLONIES_EXECUTOR_ID")).cloned();

@@ -19,6 +19,7 @@ mod manifests;
 mod object;
 mod own;
 mod passes;
+mod pod_identities;
 mod readiness;
 mod rehearsed;
 mod rendered;

@@ -195,8 +195,12 @@ impl Reader<'_> {
         reading.requests += 1;
         match call(CALL_TIME_LIMIT, api.list(&ours)).await {
             Ok(listed) => {
-                let suffix = identity_secret("");
-                let identities = listed.items.iter().filter(|secret| secret.name_any().ends_with(&suffix));
+                let part = identity_secret("");
+                let is_identity = |name: &str| {
+                    name.rsplit_once(part.as_str())
+                        .is_some_and(|(_, end)| end.is_empty() || end.starts_with('-'))
+                };
+                let identities = listed.items.iter().filter(|secret| is_identity(&secret.name_any()));
                 reading.sides.secrets = Some(identities.map(secret_record).collect());
             }
             Err(error) => {
@@ -300,5 +304,6 @@ fn secret_record(secret: &Secret) -> SecretRecord {
         name: secret.name_any(),
         owners: secret.owner_references().iter().map(|owner| owner.uid.clone()).collect(),
         executor: read_identity(secret).executor_name,
+        is_of_pod: secret.owner_references().iter().any(|owner| owner.kind == "Pod"),
     }
 }

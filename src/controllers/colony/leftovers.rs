@@ -14,7 +14,9 @@ use parking_lot::Mutex;
 
 use super::processes::{MirroredKinds, ProcessHolders};
 use crate::{
-    api::names::{RECONCILER_EXECUTOR_TYPE, identity_secret, parse_executor_origin},
+    api::names::{
+        RECONCILER_EXECUTOR_TYPE, executor_end, identity_secret, parse_executor_origin, pod_identity_secret,
+    },
     colony::{Executor, ExecutorState, Process, ProcessQuery, ProcessState, Session},
     controllers::engine::context::Services,
     diff::orphans,
@@ -150,13 +152,19 @@ impl LeftoverReader {
     /// Whether no Secret has the key of an executor: where one does, pods that outlive their object may serve as it.
     async fn is_unused(&self, namespace: &str, fleet: &str, executor: &str) -> bool {
         let secrets = Api::<Secret>::namespaced(self.services.kubernetes.calls.clone(), namespace);
-        match call(CALL_TIME_LIMIT, secrets.get_opt(&identity_secret(fleet))).await {
-            Ok(found) => found.is_none_or(|secret| read_identity(&secret).executor_name != executor),
-            Err(error) => {
-                tracing::warn!(executor, "is left alone: {}", error.explain("get its Secret"));
-                false
+        let is_others = |secret: &Secret| read_identity(secret).executor_name != executor;
+        let of_pod = executor_end(executor, namespace, fleet).map(|end| pod_identity_secret(fleet, end));
+        for name in [identity_secret(fleet)].into_iter().chain(of_pod) {
+            match call(CALL_TIME_LIMIT, secrets.get_opt(&name)).await {
+                Ok(found) if found.as_ref().is_none_or(is_others) => {}
+                Ok(_) => return false,
+                Err(error) => {
+                    tracing::warn!(executor, "is left alone: {}", error.explain("get its Secret"));
+                    return false;
+                }
             }
         }
+        true
     }
 
     /// Notes whose process is over, some at a time.

@@ -11,9 +11,10 @@ use crate::{
     colony::ProcessId,
     memory::{
         absences::Absences, adds::Adds, blueprints::Blueprints, connections::Connections,
-        duplicates::Duplicates, endpoint::Endpoint, identities::Identities, kinds::ServedKinds, lines::Lines,
-        neighbours::Neighbours, processes::Processes, reconcile_requests::ReconcileRequests,
-        released::ReleasedObjects, repeats::Repeats, submissions::Submissions, writes::Writes,
+        duplicates::Duplicates, endpoint::Endpoint, identities::Identities,
+        identity_webhook::IdentityWebhook, kinds::ServedKinds, lines::Lines, neighbours::Neighbours,
+        processes::Processes, reconcile_requests::ReconcileRequests, released::ReleasedObjects,
+        repeats::Repeats, submissions::Submissions, writes::Writes,
     },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
@@ -78,6 +79,8 @@ pub struct Services {
     pub served: ServedKinds,
     /// Where API servers have objects converted.
     pub endpoint: Endpoint,
+    /// Whether API servers ask for the names of the executors of new pods.
+    pub identity_webhook: IdentityWebhook,
     /// Notifies waiters that some object has changed.
     pub object_changes: Arc<tokio::sync::watch::Sender<()>>,
     /// Notifies that executors of a colony were added or removed.
@@ -157,6 +160,7 @@ impl Services {
             writes,
             served,
             endpoint: Endpoint::default(),
+            identity_webhook: IdentityWebhook::default(),
             object_changes: Arc::new(tokio::sync::watch::channel(()).0),
             executor_changes: Arc::new(tokio::sync::watch::channel(()).0),
         }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector, SecretEnvSource, SecretKeySelector,
+        EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector, Pod, SecretEnvSource, SecretKeySelector,
     },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
+use kube::ResourceExt as _;
 
 use crate::{
     api::{
@@ -62,6 +63,27 @@ pub fn identity(owner: &Owner, spec: &ExecutorDeploymentSpec, colony: &ResolvedC
         executor_type: spec.executor_type.clone(),
         location: colony.spec.location.clone(),
         environment,
+    }
+}
+
+impl DesiredIdentity {
+    /// The identity of the executor of one pod, by the end of the executor's name. It goes with the pod.
+    #[must_use]
+    pub fn of_pod(&self, fleet: &str, end: &str, pod: &Pod) -> Self {
+        let owner = OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "Pod".to_owned(),
+            name: pod.name_any(),
+            uid: pod.uid().unwrap_or_default(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        };
+        let metadata = ObjectMeta {
+            name: Some(names::pod_identity_secret(fleet, end)),
+            owner_references: Some(vec![owner]),
+            ..self.metadata.clone()
+        };
+        Self { metadata, ..self.clone() }
     }
 }
 

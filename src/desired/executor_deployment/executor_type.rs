@@ -105,6 +105,7 @@ mod tests {
             earlier: Observed::Known(Vec::new()),
             refused_pods: None,
             unmounted: None,
+            pod_identities: None,
             type_use: TypeUse { is_registered: registered, others },
             policy: Policy::default(),
             now: at("2026-11-21T10:00:05Z"),

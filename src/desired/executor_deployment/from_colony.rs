@@ -37,6 +37,7 @@ pub fn check_from_colony(
         resources: _,
         node_selector: _,
         tolerations: _,
+        identity: _,
         suspend: _,
         deletion_policy: _,
         update_policy: _,

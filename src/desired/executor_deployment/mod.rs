@@ -22,6 +22,8 @@ pub use restored::with_earlier_run;
 pub use run::run_hash;
 pub use workload::DesiredWorkload;
 
+use pod_template::Serves;
+
 use kube::ResourceExt as _;
 
 use super::{DesiredProcess, Problem, resolved};
@@ -92,17 +94,25 @@ pub fn build(
     let identity = environment::identity(&owner, &snapshot.object.spec, colony);
     let executor_name =
         snapshot.identity.known().and_then(Option::as_ref).map(|identity| identity.executor_name.as_str());
+    let is_per_pod = snapshot.object.spec.is_per_pod();
+    let environment = identity.content_hash().cloned().unwrap_or_default();
+    let serves = if is_per_pod {
+        Serves::AsItself { name_prefix: &identity.name_prefix, environment: &environment }
+    } else {
+        Serves::As(executor_name.unwrap_or_default())
+    };
     // The template is built even while the name is not known, so that a bad spec is reported at once.
     let template = pod_template::build(
         &owner,
         &snapshot.object.spec,
         &snapshot.policy,
-        executor_name.unwrap_or_default(),
+        serves,
         snapshot.object.annotations().get(RESTART_ANNOTATION),
     )?;
-    let workload = match executor_name {
-        Some(_) => workload::build(&owner, &snapshot.object, template)?,
-        None => None,
+    let workload = if is_per_pod || executor_name.is_some() {
+        workload::build(&owner, &snapshot.object, template)?
+    } else {
+        None
     };
     let policies = WorkloadPolicies::build(&snapshot.object.spec)?;
     let process = process::build(&owner, &snapshot.object, colony, &snapshot.cluster)?;

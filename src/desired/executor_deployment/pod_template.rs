@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, Container, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements,
-        SeccompProfile, SecurityContext,
+        Capabilities, Container, PodSchedulingGate, PodSecurityContext, PodSpec, PodTemplateSpec,
+        ResourceRequirements, SeccompProfile, SecurityContext,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
@@ -17,7 +17,10 @@ use crate::{
     api::{
         executor_deployment::{ExecutorDeploymentSpec, Resources},
         metadata::Owner,
-        names::{EXECUTOR_CONTAINER, EXECUTOR_NAME_ANNOTATION, RESTART_ANNOTATION},
+        names::{
+            ENVIRONMENT_ANNOTATION, EXECUTOR_CONTAINER, EXECUTOR_NAME_ANNOTATION, IDENTITY_LABEL,
+            IDENTITY_PER_POD, REGISTRATION_GATE, RESTART_ANNOTATION,
+        },
     },
     kinds::SpecError,
     runtime::config::model::ExecutorResources,
@@ -26,6 +29,15 @@ use crate::{
 
 /// User and group of executors whose image and template name none; the `nonroot` user of common base images.
 const NON_ROOT: i64 = 65532;
+
+/// As whom pods serve.
+#[derive(Clone, Copy, Debug)]
+pub enum Serves<'a> {
+    /// All as one executor, by its name.
+    As(&'a str),
+    /// Each as one of its own, in an environment that has a hash.
+    AsItself { name_prefix: &'a str, environment: &'a str },
+}
 
 /// Makes the template of an executor's pods. Another `restarted_for` restarts them.
 ///
@@ -36,7 +48,7 @@ pub fn build(
     owner: &Owner,
     spec: &ExecutorDeploymentSpec,
     policy: &Policy,
-    executor_name: &str,
+    serves: Serves<'_>,
     restarted_for: Option<&String>,
 ) -> Result<PodTemplateSpec, SpecError> {
     let config = spec.config.as_ref();
@@ -72,9 +84,21 @@ pub fn build(
         template = merge(template, users)?;
     }
     let metadata = template.metadata.get_or_insert_with(ObjectMeta::default);
-    metadata.labels.get_or_insert_default().extend(owner.labels(&spec.executor_type));
+    let labels = metadata.labels.get_or_insert_default();
+    labels.extend(owner.labels(&spec.executor_type));
     let annotations = metadata.annotations.get_or_insert_default();
-    annotations.insert(EXECUTOR_NAME_ANNOTATION.to_owned(), executor_name.to_owned());
+    match serves {
+        Serves::As(name) => drop(annotations.insert(EXECUTOR_NAME_ANNOTATION.to_owned(), name.to_owned())),
+        // The webhook adds an end to the names of the executor and of its Secret when a pod is created.
+        Serves::AsItself { name_prefix, environment } => {
+            annotations.insert(EXECUTOR_NAME_ANNOTATION.to_owned(), name_prefix.to_owned());
+            annotations.insert(ENVIRONMENT_ANNOTATION.to_owned(), environment.to_owned());
+            labels.insert(IDENTITY_LABEL.to_owned(), IDENTITY_PER_POD.to_owned());
+            let gates = template.spec.get_or_insert_default().scheduling_gates.get_or_insert_default();
+            gates.retain(|gate| gate.name != REGISTRATION_GATE);
+            gates.push(PodSchedulingGate { name: REGISTRATION_GATE.to_owned() });
+        }
+    }
     annotations.extend(restarted_for.map(|process| (RESTART_ANNOTATION.to_owned(), process.clone())));
     restricted::check(&template, policy, owner)?;
     Ok(template)

@@ -30,6 +30,7 @@ pub fn run_hash(object: &ExecutorDeployment) -> String {
         runtime: _,
         workload: _,
         replicas: _,
+        identity: _,
         suspend: _,
         deletion_policy: _,
         update_policy: _,

@@ -210,6 +210,7 @@ mod cases;
 mod templates;
 #[cfg(test)]
 mod tests {
+    use super::super::pod_template::Serves;
     use serde_json::{Value, json};
 
     use crate::{
@@ -225,7 +226,7 @@ mod tests {
         }))
         .unwrap();
         let owner = Owner::of(&object).unwrap();
-        super::super::pod_template::build(&owner, &object.spec, &Policy::default(), "e", None)
+        super::super::pod_template::build(&owner, &object.spec, &Policy::default(), Serves::As("e"), None)
             .map(|_| ())
             .map_err(|error| error.to_string())
     }

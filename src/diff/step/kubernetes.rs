@@ -13,6 +13,7 @@ use crate::{
         executor_deployment::{ExecutorDeployment, Workload},
         instance::InstanceKind,
         kind::Kind,
+        names::REGISTRATION_GATE,
         resource_definition::{ObjectKind, StoredObject, stored_version},
     },
     desired::{DesiredIdentity, DesiredWorkload, colony_cron::DesiredRun},
@@ -53,6 +54,28 @@ pub enum KubernetesStep {
         name: String,
         /// UID of the Secret that was seen: another of its name stays.
         uid: Option<String>,
+    },
+    /// Make a key and write it, with the environment, to a new Secret for the executor of one pod.
+    CreatePodIdentity {
+        identity: Box<DesiredIdentity>,
+        /// Name of the executor.
+        executor: String,
+    },
+    /// Remove the gate from a pod whose executor is registered.
+    OpenPod {
+        name: String,
+        uid: String,
+        /// Version of the pod that was seen.
+        resource_version: Option<String>,
+        /// Gates of others, which stay.
+        gates: Vec<String>,
+    },
+    /// Delete a pod that has never started.
+    DeletePod {
+        name: String,
+        /// Its UID: another pod of the name is not meant.
+        uid: String,
+        why: String,
     },
     CreateWorkload(DesiredWorkload),
     /// Write a workload again.
@@ -214,6 +237,11 @@ impl fmt::Display for KubernetesStep {
                 identity.name_prefix,
                 identity.environment.len()
             ),
+            Self::CreatePodIdentity { identity, executor } => {
+                write!(f, "create Secret {} with a new key for executor {executor}", secret(identity))
+            }
+            Self::OpenPod { name, .. } => write!(f, "remove gate {REGISTRATION_GATE} from Pod {name}"),
+            Self::DeletePod { name, why, .. } => write!(f, "delete Pod {name} ({why})"),
             Self::UpdateIdentity { identity, is_adopted, .. } => {
                 let what = if *is_adopted {
                     "take over, with its key, and update"

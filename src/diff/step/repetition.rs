@@ -77,6 +77,11 @@ fn in_cluster(step: &KubernetesStep) -> Option<Repetition> {
             let wish = annotations.and_then(|all| all.get(CONTENT_HASH_ANNOTATION)).cloned();
             Repetition::of(named("Secret", identity.metadata.name.as_deref().unwrap_or_default()), wish)
         }
+        // One that takes its place, and is no better, has another name.
+        KubernetesStep::DeletePod { why, .. } => {
+            Repetition::of("deletion of pods".to_owned(), Some(why.clone()))
+        }
+        KubernetesStep::OpenPod { uid, .. } => Repetition::of(format!("gate of {uid}"), None),
         KubernetesStep::CreateCrd(crd) | KubernetesStep::UpdateCrd { crd, .. } => {
             let spec = serde_json::to_value(&crd.spec).unwrap_or_default();
             let wish = content_hash(&Value::from(vec![spec, Value::from_iter(crd.annotations().clone())]));
@@ -92,7 +97,8 @@ fn in_cluster(step: &KubernetesStep) -> Option<Repetition> {
         KubernetesStep::Hold { submitted_as } => {
             Repetition::of("finalizer".to_owned(), Some(submitted_as.clone()))
         }
-        KubernetesStep::RecordLeft { .. }
+        KubernetesStep::CreatePodIdentity { .. }
+        | KubernetesStep::RecordLeft { .. }
         | KubernetesStep::ForgetLeft { .. }
         | KubernetesStep::ReleaseIdentity { .. }
         | KubernetesStep::DeleteIdentity { .. }

@@ -59,6 +59,9 @@ impl OperatorConfiguration {
             problems.object_name(&format!("kindPolicies[{index}]"), name);
         }
         self.conversion.check(&mut problems);
+        if let Some(name) = &self.pod_identities.webhook_configuration {
+            problems.object_name("podIdentities.webhookConfiguration", name);
+        }
         problems.into_list()
     }
 }

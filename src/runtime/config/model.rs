@@ -52,6 +52,8 @@ pub struct OperatorConfiguration {
     pub conversion: Conversion,
     /// Where users read the logs and outputs of their objects.
     pub results: Results,
+    /// Executors that are one pod each.
+    pub pod_identities: PodIdentitiesSetup,
     /// Where probes and metrics are served.
     pub http: Http,
     /// How the operator logs.
@@ -75,6 +77,7 @@ impl Default for OperatorConfiguration {
             kind_policies: Vec::new(),
             conversion: Conversion::default(),
             results: Results::default(),
+            pod_identities: PodIdentitiesSetup::default(),
             http: Http::default(),
             logging: Logging::default(),
         }
@@ -271,6 +274,16 @@ pub struct Results {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub bind_address: Option<SocketAddr>,
+}
+
+/// Executors that are one pod each (`identity: PerPod` of an `ExecutorDeployment`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PodIdentitiesSetup {
+    /// The `MutatingWebhookConfiguration` by which API servers ask the operator, at the endpoint of conversions, for the names
+    /// of the executors of new pods. Without it, such pods wait. The chart sets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_configuration: Option<String>,
 }
 
 /// How the operator logs.

@@ -116,6 +116,10 @@ pub enum WriteKind {
     DaemonSet,
     /// Workload of `workload: Job`.
     Job,
+    /// The configuration of the webhook for pods.
+    MutatingWebhookConfiguration,
+    /// Executor with an identity of its own.
+    Pod,
     /// Identity of the executors.
     Secret,
     /// Events.

@@ -50,6 +50,10 @@ pub fn next(
     let is_begun =
         spec.runtime == Runtime::Kubernetes && pod_trouble::being_created(&snapshot.pods).next().is_some();
     let lacks_pods = lacks_pods || is_begun;
+    // Nor of what was not there once, or of a pod that waits for a better one.
+    let lacks_pods = lacks_pods
+        || snapshot.pod_identities.as_ref().is_some_and(|known| !known.missing_pod.is_empty())
+        || snapshot.pod_executors().any(|pod| pod.name.is_none());
     let is_leaving = snapshot.object.metadata.deletion_timestamp.is_some();
     Look::About(if is_untold || adopts || awaits || lacks_pods || is_leaving { LOOK_UP } else { RESYNC })
 }

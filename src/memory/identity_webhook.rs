@@ -1,0 +1,56 @@
+//! Whether the API server asks this operator for the names of the executors of new pods.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::RwLock;
+use tokio::sync::Notify;
+
+use crate::snapshot::Observed;
+
+/// The webhook that names the executors of pods; clones share it.
+#[derive(Clone)]
+pub struct IdentityWebhook(Arc<State>);
+
+struct State {
+    known: RwLock<Observed<Timestamp>>,
+    doubted: Notify,
+}
+
+impl Default for IdentityWebhook {
+    fn default() -> Self {
+        let known = RwLock::new(Observed::Unknown("the webhook of the operator is being started".to_owned()));
+        Self(Arc::new(State { known, doubted: Notify::new() }))
+    }
+}
+
+impl IdentityWebhook {
+    /// Since when the API server is known to ask, or why it is not.
+    #[must_use]
+    pub fn known(&self) -> Observed<Timestamp> {
+        self.0.known.read().clone()
+    }
+
+    /// Notes that the API server asks, as was seen at `now`.
+    pub fn is_set_up(&self, now: Timestamp) {
+        let mut known = self.0.known.write();
+        if known.known().is_none() {
+            *known = Observed::Known(now);
+        }
+    }
+
+    /// Notes why it does not ask.
+    pub fn fails(&self, why: String) {
+        *self.0.known.write() = Observed::Unknown(why);
+    }
+
+    /// Has it looked at again: a pod was created without a name for its executor.
+    pub fn doubt(&self) {
+        self.0.doubted.notify_one();
+    }
+
+    /// Returns when it is to be looked at again.
+    pub async fn doubted(&self) {
+        self.0.doubted.notified().await;
+    }
+}

@@ -1,0 +1,69 @@
+//! Has API servers ask the operator for the names of the executors of new pods: keeps the authorities of its certificates in the
+//! configuration of the webhook.
+
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration};
+use kube::{Api, Client};
+
+use crate::{
+    act::kubernetes::Cluster,
+    api::names::IDENTITY_WEBHOOK,
+    memory::identity_webhook::IdentityWebhook,
+    runtime::{
+        clock::Clock,
+        kubernetes::{CALL_TIME_LIMIT, call},
+    },
+};
+
+/// What is to be done where nothing asks.
+pub(super) const NOT_SET_UP: &str =
+    "install the chart of the operator with podIdentities.enabled, or set identity: Shared";
+
+/// The webhook that names the executors of pods.
+pub(super) struct IdentityNames {
+    /// Name of its configuration, if it is to be there.
+    pub configuration: Option<String>,
+    /// Where it is noted whether API servers ask.
+    pub webhook: IdentityWebhook,
+    pub client: Client,
+    pub cluster: Cluster,
+    pub clock: Clock,
+}
+
+impl IdentityNames {
+    /// Sets the webhook up, or notes why it cannot be; whether it is to be tried again soon.
+    pub async fn set_up(&self, authorities: &[u8]) -> bool {
+        match self.try_set_up(authorities).await {
+            Ok(()) => {
+                self.webhook.is_set_up(self.clock.now());
+                false
+            }
+            Err(why) => {
+                self.webhook.fails(why);
+                self.configuration.is_some()
+            }
+        }
+    }
+
+    async fn try_set_up(&self, authorities: &[u8]) -> Result<(), String> {
+        let Some(name) = &self.configuration else { return Err(NOT_SET_UP.to_owned()) };
+        let configurations = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
+        let found = call(CALL_TIME_LIMIT, configurations.get_opt(name))
+            .await
+            .map_err(|error| error.explain(&format!("get MutatingWebhookConfiguration {name}")))?;
+        let webhooks = found.and_then(|found| found.webhooks).unwrap_or_default();
+        let is_it = |webhook: &MutatingWebhook| webhook.name == IDENTITY_WEBHOOK;
+        let Some(index) = webhooks.iter().position(is_it) else {
+            return Err(format!(
+                "MutatingWebhookConfiguration {name} does not exist or lacks {IDENTITY_WEBHOOK}: {NOT_SET_UP}"
+            ));
+        };
+        let known = webhooks[index].client_config.ca_bundle.as_ref();
+        if known.is_some_and(|known| known.0 == authorities) {
+            return Ok(());
+        }
+        let written = self.cluster.write_ca_bundle(name, (index, IDENTITY_WEBHOOK), authorities).await;
+        written.map_err(|failure| failure.message)?;
+        tracing::info!(configuration = name, "API servers ask for the names of the executors of new pods");
+        Ok(())
+    }
+}
