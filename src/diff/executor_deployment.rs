@@ -94,19 +94,13 @@ pub fn plan(
         return Ok(plan_without_workload(snapshot, blueprint));
     }
     let owner = &desired.owner;
-    let mut identity = if snapshot.object.spec.is_per_pod() {
-        let mut plan = pod_identities::plan(snapshot, &here.identity);
-        identity::plan_shared_end(snapshot, &owner.uid, &mut plan);
-        plan
+    let own = pod_identities::plan(snapshot, &here.identity);
+    let identity = if snapshot.object.spec.is_per_pod() {
+        identity::plan_shared_end(snapshot, &owner.uid)
     } else {
         identity::plan(snapshot, &here.identity, &here.policies, owner, serves(snapshot))?
     };
-    if !snapshot.object.spec.is_per_pod() {
-        let own = pod_identities::plan(snapshot, &here.identity);
-        identity.kubernetes.extend(own.kubernetes);
-        identity.colony.extend(own.colony);
-        identity.awaiting.extend(own.awaiting);
-    }
+    let identity = identity.and(own);
     // While a new key is made, the workload stays as it is: its pods would otherwise roll twice.
     let workload = if here.workload.is_some() || snapshot.object.spec.suspend {
         workload::plan(here.workload.as_ref(), &here.policies, &snapshot.workloads, &snapshot.object)?

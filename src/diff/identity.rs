@@ -117,6 +117,16 @@ pub(super) fn plan(
 }
 
 impl IdentityPlan {
+    /// Both, one after the other.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.kubernetes.extend(other.kubernetes);
+        self.colony.extend(other.colony);
+        self.awaiting.extend(other.awaiting);
+        self.drifted.extend(other.drifted);
+        self.left.extend(other.left);
+        self
+    }
+
     fn registration(
         &mut self,
         snapshot: &ExecutorDeploymentSnapshot,
@@ -209,7 +219,7 @@ fn ensure_own(
 }
 
 /// Removes the executor as which all pods served, when the last of them is gone: each has one of its own now.
-pub(super) fn plan_shared_end(snapshot: &ExecutorDeploymentSnapshot, uid: &str, plan: &mut IdentityPlan) {
+pub(super) fn plan_shared_end(snapshot: &ExecutorDeploymentSnapshot, uid: &str) -> IdentityPlan {
     let recorded = snapshot.object.status.as_ref().and_then(|status| status.executor.as_ref());
     let identity = snapshot.identity.known().and_then(Option::as_ref);
     let names = [identity.map(|identity| &identity.executor_name), recorded.map(|recorded| &recorded.name)];
@@ -218,14 +228,11 @@ pub(super) fn plan_shared_end(snapshot: &ExecutorDeploymentSnapshot, uid: &str, 
         executor.is_some() && names.contains(&executor)
     };
     let count = snapshot.pods.iter().filter(serves_as_it).count();
-    if count > 0 {
-        plan.awaiting.push(format!("{count} pods of the executor that all shared to be gone"));
-        return;
+    if count == 0 {
+        return plan_end(snapshot, uid);
     }
-    let end = plan_end(snapshot, uid);
-    plan.kubernetes.extend(end.kubernetes);
-    plan.colony.extend(end.colony);
-    plan.awaiting.extend(end.awaiting);
+    let awaiting = vec![format!("{count} pods of the executor that all shared to be gone")];
+    IdentityPlan { awaiting, ..IdentityPlan::default() }
 }
 
 /// Removes the executor from the colony, and then its Secret: without the Secret, the operator would not know what to

@@ -87,11 +87,7 @@ impl PodPlan<'_> {
         };
         let found = registered.and_then(|registered| registered.get(name));
         match found.map(|found| found.state) {
-            Some(ExecutorState::Approved) => {
-                if pod.is_gated {
-                    self.open(pod);
-                }
-            }
+            Some(ExecutorState::Approved) if pod.is_gated => self.open(pod),
             Some(ExecutorState::Rejected) => {
                 self.plan
                     .awaiting
@@ -103,7 +99,7 @@ impl PodPlan<'_> {
                 self.register(name, &id, None);
             }
             None if registered.is_some() => self.unknown(pod, name, end),
-            None => {}
+            Some(ExecutorState::Approved) | None => {}
         }
     }
 

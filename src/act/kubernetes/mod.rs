@@ -1,20 +1,17 @@
 //! Writes to the cluster: one request a step. Children are created by POST and rewritten by PUT with the UID that
 //! was seen; a plain POST is the cheapest create there is, and a PUT takes back what others put in.
 
+mod identities;
 mod step;
 
-use k8s_openapi::{
-    ByteString,
-    api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Pod},
-};
 use kube::{
-    Api, Client, ResourceExt as _,
+    Client, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
 };
 use serde_json::{Map, Value, json};
 
 use super::{
-    failure::{counted, of_call, refused, removed},
+    failure::{counted, of_call, removed},
     kinds::{Child, StatusKind, Workload, WritableKind},
     outcome::{Done, Effect, FailureKind, StepFailure},
 };
@@ -104,53 +101,6 @@ impl Cluster {
         self.writes.wrote(key, version.as_deref(), self.clock.instant());
         self.knows(namespace, &noted);
         Ok(())
-    }
-
-    /// Leaves a pod the gates of others only.
-    pub(in crate::act) async fn open_pod(
-        &self,
-        namespace: &str,
-        name: &str,
-        (uid, resource_version): (&str, Option<&str>),
-        gates: &[String],
-    ) -> Result<(), StepFailure> {
-        let gates: Vec<Value> = gates.iter().map(|gate| json!({ "name": gate })).collect();
-        let patch = json!({
-            "metadata": { "uid": uid, "resourceVersion": resource_version },
-            "spec": { "schedulingGates": gates },
-        });
-        let api = <Pod as WritableKind>::api(self.client.clone(), namespace, &());
-        let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
-        let result = call(CALL_TIME_LIMIT, api.patch(name, &parameters, &Patch::Merge(&patch))).await;
-        self.count(WriteVerb::Patch, Pod::METRIC, &result);
-        removed(&format!("remove the gate from Pod {name}"), result).map(drop)
-    }
-
-    /// Writes by which authorities API servers know a webhook, if it is still at its place in its configuration.
-    ///
-    /// # Errors
-    ///
-    /// When the configuration has changed, or the API server refuses or does not answer.
-    pub async fn write_ca_bundle(
-        &self,
-        configuration: &str,
-        (index, webhook): (usize, &str),
-        authorities: &[u8],
-    ) -> Result<(), StepFailure> {
-        let place = format!("/webhooks/{index}");
-        let bundle = ByteString(authorities.to_vec());
-        let patch = json!([
-            { "op": "test", "path": format!("{place}/name"), "value": webhook },
-            { "op": "add", "path": format!("{place}/clientConfig/caBundle"), "value": bundle },
-        ]);
-        let what = format!("write the authorities to MutatingWebhookConfiguration {configuration}");
-        let patch = serde_json::from_value(patch).map_err(|error| refused(&what, &error))?;
-        let api = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
-        let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
-        let patch = Patch::Json::<()>(patch);
-        let result = call(CALL_TIME_LIMIT, api.patch(configuration, &parameters, &patch)).await;
-        self.count(WriteVerb::Patch, WriteKind::MutatingWebhookConfiguration, &result);
-        result.map(drop).map_err(|error| of_call(&what, &error))
     }
 
     /// Notes that the pass over the owner knows of what it wrote.

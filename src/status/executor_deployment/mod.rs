@@ -1,9 +1,11 @@
 //! Status of an `ExecutorDeployment`, on success and on failure alike. Pure.
 
+mod executors;
 mod news;
 mod next;
 mod withheld;
 
+use executors::executors;
 use kube::ResourceExt as _;
 pub use news::{is_final, is_news, is_passing};
 pub use next::next;
@@ -20,7 +22,7 @@ use crate::{
     api::{
         condition::{ConditionType, Reason},
         executor_deployment::{
-            ExecutorDeployment, ExecutorDeploymentStatus, ExecutorStatus, ExecutorsStatus, Runtime, Workload,
+            ExecutorDeployment, ExecutorDeploymentStatus, ExecutorStatus, Runtime, Workload,
             WorkloadReference,
         },
         mirror::Mirrored as _,
@@ -165,36 +167,6 @@ fn executor(
         registered,
         environment_hash: identity.content_hash.clone(),
     })
-}
-
-/// The executors of the pods, where each pod is one; none once the last of them has left.
-fn executors(snapshot: &ExecutorDeploymentSnapshot, outcome: Option<&Outcome>) -> Option<ExecutorsStatus> {
-    let previous = snapshot.object.status.as_ref().and_then(|status| status.executors.clone());
-    let identities = snapshot.pod_identities.as_ref()?;
-    let (Some(known), Some(without_pod)) = (identities.registered.known(), identities.without_pod.known())
-    else {
-        return previous;
-    };
-    let done = |is_it: &dyn Fn(&ColonyStep) -> bool| {
-        outcome.is_some_and(|outcome| outcome.done_colony().any(|(step, _)| is_it(step)))
-    };
-    let is_approved = |name: &str| {
-        let registered_now = |step: &ColonyStep| matches!(step, ColonyStep::RegisterExecutor { name: done, .. } if done == name);
-        known.get(name).is_some_and(|found| found.state == ExecutorState::Approved) || done(&registered_now)
-    };
-    let names: Vec<Option<&str>> =
-        snapshot.pod_executors().map(|pod| pod.name.map(|(name, _)| name)).collect();
-    let registered = names.iter().flatten().filter(|name| is_approved(name)).count();
-    let removed =
-        |name: &str| done(&|step| matches!(step, ColonyStep::RemoveExecutor { name: done } if done == name));
-    let leaving = without_pod.iter().filter(|name| !removed(name)).count() + identities.missing_pod.len();
-    let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
-    let counted = ExecutorsStatus {
-        registered: count(registered),
-        waiting: count(names.len().saturating_sub(registered)),
-        leaving: count(leaving),
-    };
-    (snapshot.object.spec.is_per_pod() || counted != ExecutorsStatus::default()).then_some(counted)
 }
 
 /// Until when nothing may be submitted, if so.
