@@ -7,5 +7,5 @@ pub(in crate::cli) fn printed(command: &str) -> String {
     let mut lines = page.lines().skip_while(|line| *line != prompt).skip(1).peekable();
     assert!(lines.peek().is_some(), "docs/cli.md does not show {command:?}");
     let shown = lines.take_while(|line| !line.starts_with("$ ") && !line.starts_with("```"));
-    shown.map(|line| format!("{line}\n")).collect()
+    shown.flat_map(|line| [line, "\n"]).collect()
 }

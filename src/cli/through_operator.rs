@@ -88,7 +88,7 @@ impl ThroughOperator {
             match call(LIMIT, self.kubernetes.watches.request_text(request)).await {
                 Ok(text) => break text,
                 Err(error) if error.is_too_many_requests() && tries < TRIES => {
-                    tokio::time::sleep(PAUSE).await
+                    tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => return Err(explained(&error, part).into()),
             }

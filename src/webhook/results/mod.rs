@@ -420,8 +420,8 @@ mod tests {
     }
 
     /// One user cannot take all turns.
-    #[test]
-    fn a_user_has_a_few_requests_at_the_same_time() {
+    #[tokio::test]
+    async fn a_user_has_a_few_requests_at_the_same_time() {
         let shared = shared();
         let count = |user: &str| shared.count(user.to_owned());
         let held: Vec<Counted<'_>> = (0..OF_ONE_USER).map(|_| count("a").unwrap()).collect();
