@@ -142,6 +142,8 @@ fn references(page: &Path, text: &str) -> Vec<PathBuf> {
 fn what_pages_refer_to_exists() {
     let folders = ["docs", "examples", "crates", "charts", ".github"];
     let pages = folders.iter().flat_map(|folder| repository::files(folder, "md").unwrap());
+    // The table of contents of the site names pages from the root: `book::check` looks at it.
+    let pages = pages.filter(|page| !page.starts_with("docs/book"));
     let root = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(PathBuf::from);
     let (mut missing, mut count) = (Vec::new(), 0);
     for page in root.into_iter().chain(pages) {
