@@ -173,8 +173,8 @@ fn pods_are_named_by_the_operator_where_that_is_wanted() {
     let plain = render(OPERATOR, &json!({})).unwrap();
     assert!(of_kind(&plain, "MutatingWebhookConfiguration").is_empty());
     let may_write_pods = |objects: &[Value]| {
-        let roles = of_kind(objects, "ClusterRole").into_iter();
-        let mut rules = roles.flat_map(|role| role["rules"].as_array().cloned().unwrap_or_default());
+        let given = of_kind(objects, "ClusterRole").into_iter();
+        let mut rules = given.flat_map(|role| role["rules"].as_array().cloned().unwrap_or_default());
         rules.any(|rule| rule["resources"] == json!(["pods"]) && rule["verbs"] == json!(["patch", "delete"]))
     };
     assert!(!may_write_pods(&plain));

@@ -176,6 +176,8 @@ async fn fleets(mut caches: Caches<'_>) -> Box<dyn Controller> {
         colonies,
         processes: services.process_reader(),
         identities: services.identities.clone(),
+        absences: services.absences.clone(),
+        webhook: services.identity_webhook.clone(),
         blueprints: services.blueprints.clone(),
         writes: services.writes.clone(),
         clock: services.clock.clone(),
