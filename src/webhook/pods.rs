@@ -69,6 +69,8 @@ fn name(pod: &mut Value, namespace: &str, end: &str) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn review(pod: &Value, operation: &str) -> Vec<u8> {
@@ -123,6 +125,44 @@ mod tests {
         assert_eq!(text.matches(&format!("\"{own}\"")).count(), 3, "{text}");
         assert_eq!(text.matches("\"encoders-executor-identity\"").count(), 0, "{text}");
         assert_eq!(text.matches("\"other\"").count(), 1, "{text}");
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            "[a-z./-]{0,12}".prop_map(Value::from),
+            Just(json!("encoders-executor-identity")),
+            Just(json!("media-encoders")),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            let keys = prop_oneof![
+                Just("env".to_owned()),
+                Just("envFrom".to_owned()),
+                Just("valueFrom".to_owned()),
+                Just("secretKeyRef".to_owned()),
+                Just("name".to_owned()),
+                "[a-z]{1,4}",
+            ];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((keys, inner), 0..4).prop_map(|fields| fields.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Tenants write what a pod is made of.
+        #[test]
+        fn no_pod_makes_it_panic(containers in any_value(), labels in any_value()) {
+            let mut arbitrary = pod("media-encoders");
+            arbitrary["spec"]["containers"] = containers.clone();
+            arbitrary["spec"]["initContainers"] = containers;
+            let _ = answer(&review(&arbitrary, "CREATE"), "abc123");
+            let mut arbitrary = pod("media-encoders");
+            arbitrary["metadata"]["annotations"] = labels;
+            let _ = answer(&review(&arbitrary, "CREATE"), "abc123");
+        }
     }
 
     #[test]
