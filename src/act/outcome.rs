@@ -102,6 +102,12 @@ impl Outcome {
         self.failure().is_none() && self.results.iter().any(|result| matches!(result, StepResult::Skipped))
     }
 
+    /// Whether a step was not tried, or not answered, since this process leads no longer.
+    #[must_use]
+    pub fn lost_leadership(&self) -> bool {
+        self.failures().any(|(_, failure)| failure.kind == FailureKind::NotLeading)
+    }
+
     /// The first failure.
     #[must_use]
     pub fn failure(&self) -> Option<&StepFailure> {

@@ -11,6 +11,7 @@ use crate::{
     runtime::{
         clock::Clock,
         kubernetes::{CALL_TIME_LIMIT, call},
+        lease::Leadership,
     },
 };
 
@@ -26,6 +27,8 @@ pub(super) struct IdentityNames {
     pub webhook: IdentityWebhook,
     pub client: Client,
     pub cluster: Cluster,
+    /// Who writes.
+    pub leadership: Leadership,
     pub clock: Clock,
 }
 
@@ -60,6 +63,9 @@ impl IdentityNames {
         let known = webhooks[index].client_config.ca_bundle.as_ref();
         if known.is_some_and(|known| known.0 == authorities) {
             return Ok(());
+        }
+        if !self.leadership.is_leader() {
+            return Err("the replica that leads has not set the webhook up yet".to_owned());
         }
         let written = self.cluster.write_ca_bundle(name, (index, IDENTITY_WEBHOOK), authorities).await;
         written.map_err(|failure| failure.message)?;

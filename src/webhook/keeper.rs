@@ -87,6 +87,7 @@ impl Keeper {
             webhook: identity_webhook,
             client: client.clone(),
             cluster: cluster.clone(),
+            leadership: leadership.clone(),
             clock: clock.clone(),
         };
         let lifetime = SignedDuration::from_secs(settings.certificate_seconds.into());

@@ -21,7 +21,7 @@ use crate::{
     act::{
         Target,
         kinds::WritableKind as _,
-        outcome::{FailureKind, Outcome, StepFailure},
+        outcome::{FailureKind, Outcome, StepFailure, not_leading},
     },
     api::{
         condition::Reason,
@@ -168,6 +168,10 @@ impl<S: Stages> Engine<S> {
             Err(problem) => Err(problem),
         };
         let passed = pass.as_ref();
+        // Another leads, or did for a moment: what was not written is that one's to write, and no failure to tell of.
+        if passed.is_ok_and(|carried| carried.outcome.lost_leadership()) {
+            return self.failed(&uid, &not_leading());
+        }
         if passed.is_ok_and(|carried| is_released(&carried.outcome)) {
             return self.release(object, &snapshot).await;
         }
