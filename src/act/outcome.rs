@@ -108,6 +108,15 @@ impl Outcome {
         self.failures().any(|(_, failure)| failure.kind == FailureKind::NotLeading)
     }
 
+    /// Whether nothing holds the object any more, or it was deleted.
+    #[must_use]
+    pub fn released_object(&self) -> bool {
+        let is_end = |step: &KubernetesStep| {
+            matches!(step, KubernetesStep::RemoveFinalizer | KubernetesStep::DeleteObject { .. })
+        };
+        self.done_kubernetes().any(is_end)
+    }
+
     /// The first failure.
     #[must_use]
     pub fn failure(&self) -> Option<&StepFailure> {

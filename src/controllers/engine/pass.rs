@@ -29,7 +29,7 @@ use crate::{
         names::identity_secret,
         policy::{is_paused, reconcile_at},
     },
-    diff::{KubernetesStep, Plan, Problem, duplicates, orphans},
+    diff::{Plan, Problem, duplicates, orphans},
     memory::writes::{Key, PATIENCE},
     runtime::metrics::{Collected, ReconcileResult},
     snapshot::Snapshot as _,
@@ -172,7 +172,7 @@ impl<S: Stages> Engine<S> {
         if passed.is_ok_and(|carried| carried.outcome.lost_leadership()) {
             return self.failed(&uid, &not_leading());
         }
-        if passed.is_ok_and(|carried| is_released(&carried.outcome)) {
+        if passed.is_ok_and(|carried| carried.outcome.released_object()) {
             return self.release(object, &snapshot).await;
         }
         stages.after_act(&snapshot, passed).await;
@@ -395,13 +395,6 @@ impl<S: Stages> Engine<S> {
     }
 }
 
-/// Whether nothing holds the object any more, or it was deleted.
-fn is_released(outcome: &Outcome) -> bool {
-    outcome
-        .done_kubernetes()
-        .any(|step| matches!(step, KubernetesStep::RemoveFinalizer | KubernetesStep::DeleteObject { .. }))
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use futures::FutureExt as _;
@@ -493,7 +486,8 @@ pub(super) mod tests {
         let object = json!({ "metadata": { "name": "n", "namespace": "ns" }, "spec": { "jobs": [] } });
         let object: RequestFlow = serde_json::from_value(object).unwrap();
         let target = Target { object: &object, kind: &(), finalizer: None, connection: None, colony: None };
-        let step = crate::diff::Step::Kubernetes(KubernetesStep::DeleteObject { why: String::new() });
+        let step =
+            crate::diff::Step::Kubernetes(crate::diff::KubernetesStep::DeleteObject { why: String::new() });
         let plan = Plan { steps: vec![step], ..Plan::default() };
         let started = clock.instant();
         let outcome = services.actor.execute(plan, &target).await;
