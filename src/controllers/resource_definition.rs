@@ -1,10 +1,10 @@
 //! `ResourceDefinitions`: what the five stages are for them, what wakes them, and the controllers of their instances.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream::unfold};
+use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream::unfold};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{ResourceExt as _, core::DeserializeGuard, runtime::reflector::ObjectRef};
+use kube::{Resource as _, ResourceExt as _, core::DeserializeGuard, runtime::reflector::ObjectRef};
 
 use super::{
     engine::{
@@ -197,6 +197,27 @@ impl InstanceControllers for ServedInstances {
     }
 }
 
+/// Which generation of each definition was seen.
+#[derive(Default)]
+struct Generations(HashMap<String, i64>);
+
+impl Generations {
+    /// Whether a definition is new, changed or gone since it was seen.
+    fn note(&mut self, name: &str, generation: Option<i64>) -> bool {
+        match generation {
+            Some(generation) => self.0.insert(name.to_owned(), generation) != Some(generation),
+            None => self.0.remove(name).is_some(),
+        }
+    }
+}
+
+/// An item for each change that the receiver is told of.
+fn notified<T: Send + Sync + 'static>(
+    changes: tokio::sync::watch::Receiver<T>,
+) -> impl Stream<Item = ()> + Send + 'static {
+    unfold(changes, |mut changes| async move { changes.changed().await.ok().map(|()| ((), changes)) })
+}
+
 /// Runs the controller until the shutdown.
 pub(super) async fn run(services: Arc<Services>, instances: Instances, shutdown: Shutdown) {
     let client = &services.kubernetes.watches;
@@ -222,23 +243,24 @@ pub(super) async fn run(services: Arc<Services>, instances: Instances, shutdown:
     let requeuer = Requeuer::new(vec![waker]);
     let (gone, vanished) = futures::channel::mpsc::unbounded();
     let store = definitions.store.clone();
+    let specs = tokio::sync::watch::Sender::new(());
+    let other_specs = notified(specs.subscribe());
     definitions.changes = {
         let store = store.clone();
+        let mut generations = Generations::default();
         let changes = definitions.changes.inspect_ok(move |definition| {
             let reference = ObjectRef::from_obj(definition);
-            if store.get(&reference).is_none() {
+            let is_gone = store.get(&reference).is_none();
+            if generations.note(&reference.name, definition.meta().generation.filter(|_| !is_gone)) {
+                specs.send_replace(());
+            }
+            if is_gone {
                 // The receiver is gone when the controller ends.
                 let _ = gone.unbounded_send(reference.name);
             }
         });
         changes.boxed()
     };
-    let executors = unfold(services.executor_changes.subscribe(), |mut executors| async move {
-        executors.changed().await.ok().map(|()| ((), executors))
-    });
-    let endpoint = unfold(services.endpoint.changes(), |mut changes| async move {
-        changes.changed().await.ok().map(|()| ((), changes))
-    });
     let watches = tokio::sync::watch::Sender::new(false);
     let crds = watch_crds(services.clone(), watches.subscribe(), requeuer.clone());
     // One that is deleted since another client removed the finalizer has no pass any more.
@@ -258,8 +280,10 @@ pub(super) async fn run(services: Arc<Services>, instances: Instances, shutdown:
         DefinitionStages::new(services.clone(), reader, ServedInstances { instances, requeuer, watches });
     let wiring = Wiring::new(definitions, woken, CONCURRENCY)
         // A colony's executors are there before they can have served anything.
-        .on_all(executors)
-        .on_all(endpoint);
+        .on_all(notified(services.executor_changes.subscribe()))
+        .on_all(notified(services.endpoint.changes()))
+        // What a kind is made of, and whether it adopts, depends on the definitions of its parts.
+        .on_all(other_specs);
     tokio::select! {
         () = wiring::run(Engine::new(services, stages), wiring, shutdown) => {}
         () = futures::future::join(crds, leaving).map(drop) => {}

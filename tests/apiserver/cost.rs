@@ -81,16 +81,21 @@ impl Counts {
         counts
     }
 
-    /// Waits until no pass begins any more, and counts what was done since `before`.
-    async fn until_rest(operator: &Operator, kind: &str, before: &Self) -> Self {
-        let after = eventually("all is at rest", Duration::from_mins(2), async || {
+    /// What was done once no pass begins any more. An Event of the Colony may follow its status by a moment.
+    async fn at_rest(operator: &Operator, kind: &str) -> Self {
+        eventually("all is at rest", Duration::from_mins(2), async || {
             let counts = Self::of(operator, kind).await;
             tokio::time::sleep(REST).await;
             let later = Self::of(operator, kind).await;
             let passes = later.passes - counts.passes;
             (passes == 0.0).then_some(later).ok_or_else(|| format!("{passes} passes"))
         })
-        .await;
+        .await
+    }
+
+    /// Waits until no pass begins any more, and counts what was done since `before`.
+    async fn until_rest(operator: &Operator, kind: &str, before: &Self) -> Self {
+        let after = Self::at_rest(operator, kind).await;
         let less = |after: &BTreeMap<String, f64>, before: &BTreeMap<String, f64>| {
             let less =
                 |(name, value): (&String, &f64)| (name.clone(), value - before.get(name).unwrap_or(&0.0));
@@ -129,7 +134,7 @@ fn name(index: usize) -> String {
 async fn a_fleet_costs_a_handful_of_passes_writes_and_calls() {
     let connection = connect_with_crds().await;
     with_configured_operator(&connection, "cost-fleets", as_shipped, async |stage: &mut Stage| {
-        let before = Counts::of(&stage.operator, "ExecutorDeployment").await;
+        let before = Counts::at_rest(&stage.operator, "ExecutorDeployment").await;
         let names: Vec<String> = (0..OBJECTS).map(name).collect();
         join_all(names.iter().map(|name| async {
             // Nothing but the operator then decides how many steps there are.
@@ -149,7 +154,7 @@ async fn a_fleet_costs_a_handful_of_passes_writes_and_calls() {
 async fn a_process_that_waits_costs_less() {
     let connection = connect_with_crds().await;
     with_configured_operator(&connection, "cost-processes", as_shipped, async |stage: &mut Stage| {
-        let before = Counts::of(&stage.operator, "ColonyProcess").await;
+        let before = Counts::at_rest(&stage.operator, "ColonyProcess").await;
         let objects: Api<ColonyProcess> = stage.api();
         join_all((0..OBJECTS).map(|index| {
             let object = json!({

@@ -124,6 +124,20 @@ impl Side {
         .await;
     }
 
+    /// Waits until the collector has seen an object that was made just now. It goes by what it has seen: an owner's last
+    /// dependent may be new to it when the owner is already gone, and is collected then instead of orphaned.
+    ///
+    /// It sees objects of a kind in their order, so that one without owner, made later, is gone when it knows this one.
+    async fn until_collector_knows(&mut self, path: &str) {
+        let (folder, name) = path.rsplit_once('/').unwrap();
+        let mut later = self.map(&format!("after-{name}"), &json!({}));
+        later["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": "never-there", "uid": "00000000-0000-4000-8000-000000000000",
+        }]);
+        self.post(folder, &later).await;
+        self.until_gone(&format!("{folder}/after-{name}")).await;
+    }
+
     async fn until_gone(&self, path: &str) {
         self.until(&format!("{path} is gone"), path, |status, _| status == 404).await;
     }
@@ -490,6 +504,7 @@ async fn garbage_is_collected_alike() {
             map["metadata"]["finalizers"] = json!(["example.com/hold"]);
             side.post(&maps, &map).await;
             let owned = format!("{maps}/owned");
+            side.until_collector_knows(&owned).await;
             let (status, left) =
                 side.ask(&Method::DELETE, &format!("{models}/owner"), &json!({ "propagationPolicy": policy })).await;
             let held_by = left["metadata"]["finalizers"].clone();

@@ -40,7 +40,7 @@ pub fn next(
 fn usually(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> Look {
     let Ok((findings, outcome)) = pass else { return Look::About(LOOK_UP) };
     let is_untold = findings.problem.is_some()
-        || !snapshot.missing_rights.known().is_some_and(Vec::is_empty)
+        || lacks_what_nothing_tells_of(snapshot)
         // The instances of others, and definitions in a colony, change without a word.
         || matches!(findings.in_colony, InColony::Unknown(_) | InColony::Foreign(_));
     let is_leaving = snapshot.object.metadata.deletion_timestamp.is_some();
@@ -54,6 +54,16 @@ fn usually(snapshot: &DefinitionSnapshot, pass: Pass<'_>) -> Look {
         // Names that another kind has may never be accepted.
         None => Look::Backoff,
     }
+}
+
+/// Whether a right, a policy or a kind of the parts is missing or unread: no watch says when it comes.
+fn lacks_what_nothing_tells_of(snapshot: &DefinitionSnapshot) -> bool {
+    let composes = &snapshot.composes;
+    !snapshot.missing_rights.known().is_some_and(Vec::is_empty)
+        || !snapshot.missing_policies.known().is_some_and(Vec::is_empty)
+        || composes.trouble.is_some()
+        || !composes.unserved.is_empty()
+        || !composes.missing.is_empty()
 }
 
 /// When the next part of the migration follows; none if nothing is left.
@@ -73,5 +83,45 @@ fn next_part_in(
             Some(Look::After(settling.unwrap_or(NEXT_PART)))
         }
         Migration::Rewrite(_) | Migration::Conclude(_) => Some(Look::After(NEXT_PART)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        act::outcome::Outcome,
+        api::resource_definition::{ObjectKind, ResourceName},
+        diff::definition::DefinitionPlan,
+        snapshot::Observed,
+        status::definition::tests::snapshot,
+    };
+
+    fn looks_again(change: impl Fn(&mut DefinitionSnapshot)) -> Look {
+        let mut snapshot = snapshot();
+        change(&mut snapshot);
+        next(&snapshot, None, Ok((&DefinitionPlan::default(), &Outcome::default())))
+    }
+
+    #[test]
+    fn what_is_missing_and_cannot_be_watched_is_looked_for_soon() {
+        assert_eq!(looks_again(|_| {}), Look::About(RESYNC));
+        let cases: [(&str, fn(&mut DefinitionSnapshot)); 7] = [
+            ("a right", |it| it.missing_rights = Observed::Known(vec!["patch models".to_owned()])),
+            ("unread rights", |it| it.missing_rights = Observed::Unknown("away".to_owned())),
+            ("a policy", |it| it.missing_policies = Observed::Known(vec!["release-status".to_owned()])),
+            ("unread policies", |it| it.missing_policies = Observed::Unknown("away".to_owned())),
+            ("unread kinds of parts", |it| it.composes.trouble = Some("away".to_owned())),
+            ("a kind of its parts", |it| {
+                it.composes.unserved.insert(ObjectKind::new("example.com/v1", "Part"));
+            }),
+            ("a right over parts", |it| {
+                let parts = ResourceName { group: "example.com".to_owned(), resource: "parts".to_owned() };
+                it.composes.missing.insert(parts);
+            }),
+        ];
+        for (what, change) in cases {
+            assert_eq!(looks_again(change), Look::About(LOOK_UP), "{what}");
+        }
     }
 }
