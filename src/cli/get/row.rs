@@ -49,7 +49,7 @@ impl Row {
     pub(in crate::cli) fn of(object: Value) -> Self {
         let facts = Facts { object, ..Facts::default() };
         let text = |pointer: &str| facts.text(pointer).to_owned();
-        let (state, reason, message) = standing(&facts);
+        let (state, reason, message) = shown_state(&facts);
         Self {
             api_version: text("/apiVersion"),
             kind: text("/kind"),
@@ -98,7 +98,7 @@ impl Listing {
 
 /// Where an object stands, and the reason and message of the condition that counts: what stops everything, else what does not
 /// get better by waiting, else what sums up.
-fn standing(facts: &Facts) -> (String, String, String) {
+fn shown_state(facts: &Facts) -> (String, String, String) {
     let main = facts.condition(facts.main_condition());
     let held = |kind| facts.condition(kind).filter(|condition| condition.status == "True");
     let (paused, degraded) = (held(ConditionType::Paused), held(ConditionType::Degraded));
@@ -231,18 +231,18 @@ media      RequestState   order-1  REQUESTED  -          5m   the operator has n
             let all: Vec<Value> = more.iter().cloned().chain([main]).collect();
             json!({ "status": { "conditions": all } })
         };
-        let standing = |more: &[Value]| {
+        let shown_state = |more: &[Value]| {
             let row = Row::of(object("ColonyCron", "c", &conditions(more)));
             (row.state, row.reason)
         };
         let told = |state: &str, reason: &str| (state.to_owned(), reason.to_owned());
         let degraded = condition("Degraded", "True", "InvalidSpec", "no");
         let paused = condition("Paused", "True", "ReconcilePaused", "paused");
-        assert_eq!(standing(&[]), told("NotReady", "Progressing"));
-        assert_eq!(standing(std::slice::from_ref(&degraded)), told("NotReady", "InvalidSpec"));
-        assert_eq!(standing(&[degraded, paused]), told("NotReady,Paused", "ReconcilePaused"));
+        assert_eq!(shown_state(&[]), told("NotReady", "Progressing"));
+        assert_eq!(shown_state(std::slice::from_ref(&degraded)), told("NotReady", "InvalidSpec"));
+        assert_eq!(shown_state(&[degraded, paused]), told("NotReady,Paused", "ReconcilePaused"));
         let healthy = condition("Degraded", "False", "AsExpected", "");
-        assert_eq!(standing(&[healthy]), told("NotReady", "Progressing"));
+        assert_eq!(shown_state(&[healthy]), told("NotReady", "Progressing"));
         let deleted = json!({ "metadata": { "name": "c", "deletionTimestamp": NOW } });
         assert_eq!(Row::of(object("ColonyCron", "c", &deleted)).state, "Terminating");
     }
