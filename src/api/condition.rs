@@ -62,6 +62,8 @@ pub enum Reason {
     AllReplicasReady,
     /// Some replicas are not ready yet.
     ReplicasNotReady,
+    /// The queue has not admitted the pods yet.
+    Queued,
     /// The spec requests zero replicas.
     Suspended,
     /// The Job completed.

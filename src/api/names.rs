@@ -166,6 +166,8 @@ pub const IDENTITY_PER_POD: &str = "PerPod";
 pub const ENVIRONMENT_ANNOTATION: &str = "compute.colonies.io/environment";
 /// Scheduling gate of a pod that has an executor of its own, until the executor is registered.
 pub const REGISTRATION_GATE: &str = "compute.colonies.io/registration";
+/// Label by which Kueue has a workload wait in a queue; its value is the name of a `LocalQueue` of the namespace.
+pub const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
 /// Name of the webhook that gives each pod a name for its executor, and of its configuration in charts that set no other.
 pub const IDENTITY_WEBHOOK: &str = "identities.compute.colonies.io";
 

@@ -85,6 +85,11 @@ impl PodPlan<'_> {
             }
             return;
         };
+        // An executor that is registered long before its pod starts would look as if it did not ask for work.
+        if pod.is_gated && pod.is_queued {
+            self.plan.awaiting.push(format!("pod {} to be admitted by its queue", pod.pod.name_any()));
+            return;
+        }
         let found = registered.and_then(|registered| registered.get(name));
         match found.map(|found| found.state) {
             Some(ExecutorState::Approved) if pod.is_gated => self.open(pod),

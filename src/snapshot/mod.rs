@@ -47,7 +47,7 @@ pub use instance::{ColonyInstanceState, HandlerState, InstanceSnapshot};
 pub use observed::Observed;
 pub use part_trouble::{PartTrouble, UnreadyPart};
 pub use pass::Snapshot;
-pub use pod_identity::{PodExecutor, PodIdentities, RegisteredExecutor};
+pub use pod_identity::{PodExecutor, PodIdentities, RegisteredExecutor, is_queued};
 pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};
 pub use work::{Restored, StatusOf, WorkHeader, WorkSnapshot};

@@ -31,6 +31,13 @@ pub struct PodIdentities {
     pub webhook: Observed<Timestamp>,
 }
 
+/// Whether a pod waits for something else than its executor before it is scheduled, such as a queue.
+#[must_use]
+pub fn is_queued(pod: &Pod) -> bool {
+    let gates = pod.spec.iter().flat_map(|spec| spec.scheduling_gates.iter().flatten());
+    gates.into_iter().any(|gate| gate.name != REGISTRATION_GATE)
+}
+
 /// An executor as the colony has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisteredExecutor {
@@ -48,6 +55,8 @@ pub struct PodExecutor<'a> {
     pub name: Option<(&'a str, &'a str)>,
     /// Whether it waits for its executor to be registered.
     pub is_gated: bool,
+    /// Whether it waits for something else before it is scheduled, such as a queue.
+    pub is_queued: bool,
 }
 
 impl<'a> PodExecutor<'a> {
@@ -63,7 +72,7 @@ impl<'a> PodExecutor<'a> {
         let name = name.and_then(|name| Some((name, executor_end(name, namespace, fleet)?)));
         let gates = pod.spec.as_ref().and_then(|spec| spec.scheduling_gates.as_ref());
         let is_gated = gates.into_iter().flatten().any(|gate| gate.name == REGISTRATION_GATE);
-        Some(Self { pod, name, is_gated })
+        Some(Self { pod, name, is_gated, is_queued: is_queued(pod) })
     }
 
     /// Whether it is being deleted.

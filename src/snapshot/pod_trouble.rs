@@ -19,6 +19,9 @@ pub struct PodTrouble {
     pub what: String,
 }
 
+/// Reason of a pod's condition `PodScheduled` while it has scheduling gates.
+const GATED: &str = "SchedulingGated";
+
 /// Why a pod does not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PodCause {
@@ -170,7 +173,10 @@ fn of_pod(pod: &Pod) -> Option<PodTrouble> {
         return Some(trouble);
     }
     let conditions = status.conditions.iter().flatten();
-    let unplaced = conditions.into_iter().find(|one| one.type_ == "PodScheduled" && one.status == "False")?;
+    // A pod behind a scheduling gate waits for what opens it, not for a node.
+    let unplaced = conditions.into_iter().find(|one| {
+        one.type_ == "PodScheduled" && one.status == "False" && one.reason.as_deref() != Some(GATED)
+    })?;
     let message = unplaced.message.as_deref().unwrap_or_default();
     let what = format!("pod {} cannot be placed: {message}", name_of(pod));
     Some(PodTrouble { may_pass: true, cause: PodCause::Placement, what })
@@ -377,6 +383,9 @@ mod tests {
         let found = seen(pod("e-1", &unplaced)).unwrap();
         let told = "pod e-1 cannot be placed: 0/2 nodes are available".to_owned();
         assert_eq!(found, (Reason::PodUnschedulable, true, told));
+        let gated = json!({ "conditions": [{ "type": "PodScheduled", "status": "False",
+            "reason": "SchedulingGated", "message": "Scheduling is blocked due to non-empty scheduling gates" }] });
+        assert_eq!(seen(pod("e-1", &gated)), None);
         let found = seen(pod("e-1", &evicted)).unwrap();
         assert_eq!(found, (Reason::PodEvicted, true, "pod e-1: Evicted: low on memory".to_owned()));
     }

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     api::names::{EXECUTOR_DEPLOYMENT_LABEL, EXECUTOR_NAME_ANNOTATION},
     memory::writes::Writes,
-    snapshot::{PodExecutor, pod_trouble, progress},
+    snapshot::{PodExecutor, is_queued, pod_trouble, progress},
 };
 
 /// What controllers of the cluster note on their own account.
@@ -147,12 +147,13 @@ pub fn of_pod(pod: &Pod, fleets: &Index<GuardedExecutorDeployment>) -> Option<u6
         Some((own.name.map(|(name, _)| name.to_owned()), own.is_gated))
     };
     let executor = pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL).and_then(|fleet| name(fleet));
-    if problem.is_none() && !is_leaving && phase.is_none() && executor.is_none() {
+    let is_queued = is_queued(pod);
+    if problem.is_none() && !is_leaving && phase.is_none() && executor.is_none() && !is_queued {
         return None;
     }
     let mut hasher = DefaultHasher::new();
     (problem, pod_trouble::waits_for_configuration(pods), is_leaving, phase).hash(&mut hasher);
-    executor.hash(&mut hasher);
+    (executor, is_queued).hash(&mut hasher);
     pod.annotations().get(EXECUTOR_NAME_ANNOTATION).hash(&mut hasher);
     Some(hasher.finish())
 }
@@ -265,6 +266,10 @@ mod tests {
             of_pod(&pod(json!({ "phase": "Pending", "containerStatuses": [container] })), &fleets)
         };
         assert_eq!(of_pod(&pod(json!({ "phase": "Running" })), &fleets), None);
+        let mut queued = pod(json!({ "phase": "Pending" }));
+        let gates = json!({ "containers": [], "schedulingGates": [{ "name": "kueue.x-k8s.io/admission" }] });
+        queued.spec = Some(serde_json::from_value(gates).unwrap());
+        assert!(of_pod(&queued, &fleets).is_some(), "a pod that waits in a queue is told of");
         assert_eq!(waiting("ContainerCreating"), None);
         let unpulled = waiting("ErrImagePull");
         assert!(unpulled.is_some());

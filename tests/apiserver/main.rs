@@ -80,6 +80,8 @@ mod processes;
 #[cfg(test)]
 mod progress;
 #[cfg(test)]
+mod queue;
+#[cfg(test)]
 mod release_test;
 #[cfg(test)]
 mod request_flow;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Toleration;
-use kube::{CustomResource, KubeSchema};
+use kube::{CustomResource, KubeSchema, ResourceExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, ExecutorDeploymentStatus, Resources, Workload};
 use crate::api::{
     mirror::{MirrorStatus, Mirrored, UsedColony},
+    names::QUEUE_LABEL,
     policy::{
         AdoptionPolicy, DeletionPolicy, Drift, ManagementPolicies, RestorePolicy, SyncPolicy, UpdatePolicy,
     },
@@ -237,6 +238,14 @@ impl ExecutorDeploymentSpec {
     #[must_use]
     pub fn is_per_pod(&self) -> bool {
         self.runtime == Runtime::Kubernetes && self.identity == Some(IdentityMode::PerPod)
+    }
+}
+
+impl ExecutorDeployment {
+    /// The queue of Kueue in which its pods wait: a `LocalQueue` of its namespace, named by a label.
+    #[must_use]
+    pub fn queue(&self) -> Option<&str> {
+        self.labels().get(QUEUE_LABEL).map(String::as_str).filter(|queue| !queue.is_empty())
     }
 }
 

@@ -7,6 +7,7 @@ mod from_colony;
 mod pod_template;
 mod policies;
 mod process;
+mod queue;
 mod restored;
 mod restricted;
 mod run;

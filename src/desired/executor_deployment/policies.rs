@@ -2,6 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::queue::decided_by_queue;
 use crate::{
     api::{
         executor_deployment::ExecutorDeploymentSpec,
@@ -44,13 +45,14 @@ impl WorkloadPolicies {
     /// What is wanted of a workload that is there: of the fields that are left to others, what it has.
     #[must_use]
     pub fn with_ignored_fields<T: Clone + Serialize + DeserializeOwned>(&self, wanted: &T, found: &T) -> T {
-        if self.ignored.is_empty() {
-            return wanted.clone();
-        }
         let (Ok(mut value), Ok(found)) = (serde_json::to_value(wanted), serde_json::to_value(found)) else {
             return wanted.clone();
         };
-        for field in &self.ignored {
+        let queue = decided_by_queue(&found);
+        if self.ignored.is_empty() && queue.is_empty() {
+            return wanted.clone();
+        }
+        for field in self.ignored.iter().chain(&queue) {
             field.leave(&mut value, &found);
         }
         // Both were of the type before; what was put together of them in places of a type's own still is.

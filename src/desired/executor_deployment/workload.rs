@@ -13,7 +13,7 @@ use k8s_openapi::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::run_hash;
+use super::{queue, run_hash};
 use crate::{
     api::{
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentSpec, Workload},
@@ -63,7 +63,8 @@ impl From<Job> for DesiredWorkload {
     }
 }
 
-/// Makes the object that runs the pods; none for a suspended `DaemonSet`, which cannot be scaled to zero.
+/// Makes the object that runs the pods; none for a suspended `DaemonSet`, which cannot be scaled to zero, and a suspended Job in
+/// a queue.
 ///
 /// # Errors
 ///
@@ -75,6 +76,9 @@ pub fn build(
 ) -> Result<Option<DesiredWorkload>, SpecError> {
     let spec = &object.spec;
     let mut metadata = owner.child(&owner.name, &spec.executor_type);
+    let for_queue = queue::labels(object)?;
+    let is_queued = !for_queue.is_empty();
+    metadata.labels.get_or_insert_default().extend(for_queue);
     Ok(match spec.workload {
         Workload::Deployment => {
             let spec = deployment(owner, spec, template);
@@ -86,13 +90,17 @@ pub fn build(
             })))
         }
         Workload::DaemonSet if spec.suspend => None,
+        // Its queue would have it run again.
+        Workload::Job if spec.suspend && is_queued => None,
         Workload::DaemonSet => {
             let spec = daemon_set(owner, template);
             annotate(&mut metadata, &spec)?;
             Some(DesiredWorkload::DaemonSet(Box::new(DaemonSet { metadata, spec: Some(spec), status: None })))
         }
         Workload::Job => {
-            let spec = job(spec, template);
+            let mut spec = job(spec, template);
+            // The queue lets it run.
+            spec.suspend = Some(spec.suspend.unwrap_or_default() || is_queued);
             annotate(&mut metadata, &spec)?;
             let annotations = metadata.annotations.get_or_insert_default();
             annotations.insert(RUN_ANNOTATION.to_owned(), run_hash(object));

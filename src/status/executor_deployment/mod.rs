@@ -3,12 +3,14 @@
 mod executors;
 mod news;
 mod next;
+mod queued;
 mod withheld;
 
 use executors::executors;
 use kube::ResourceExt as _;
 pub use news::{is_final, is_news, is_passing};
 pub use next::next;
+use queued::queued;
 use withheld::{drift, missing_workload_findings, warnings, withheld_reason};
 
 use super::{
@@ -320,9 +322,10 @@ fn running(
         }
         Phase::Ready => settled(Reason::AllReplicasReady, true, &counts),
         Phase::Progressing => {
-            let (reason, details) = match &trouble {
-                Some(trouble) => (trouble.cause.reason(), explained(trouble)),
-                None => (Reason::ReplicasNotReady, counts.clone()),
+            let (reason, details) = match (&trouble, queued(snapshot)) {
+                (Some(trouble), _) => (trouble.cause.reason(), explained(trouble)),
+                (None, Some(queued)) => (Reason::Queued, format!("{counts}; {queued}")),
+                (None, None) => (Reason::ReplicasNotReady, counts.clone()),
             };
             let awaited = outcome.plan.awaiting.first().filter(|_| progress.is_none() && trouble.is_none());
             let waits = awaited.map(|awaited| format!("; waiting for {awaited}")).unwrap_or_default();
