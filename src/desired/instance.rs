@@ -186,11 +186,14 @@ pub fn blueprint(snapshot: &InstanceSnapshot, colony: &ResolvedColony) -> Result
     })?;
     blueprint.id = names::blueprint_id(&snapshot.header.cluster, &uid);
     blueprint.spec = SharedSpec::of_instance(&object.spec_fields()).blueprint_spec();
+    let namespace = object.namespace().unwrap_or_default();
+    let submitted_as = names::submitted_as(&snapshot.header.cluster, &uid, &namespace, &object.name_any());
     let metadata = &mut blueprint.metadata;
     metadata.location = snapshot.kind.handler().location.clone().unwrap_or_default();
     let annotations = [
         (BLUEPRINT_ORIGIN_ANNOTATION, Some(names::blueprint_origin(&snapshot.header.cluster, &uid))),
         (BLUEPRINT_NAMESPACE_ANNOTATION, object.namespace()),
+        (SUBMITTED_AS_ANNOTATION, Some(submitted_as)),
     ];
     let given = annotations.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     metadata.annotations = given.collect();

@@ -22,6 +22,8 @@ pub enum Sync {
     Unchanged,
     /// Both are equal, if necessary after this pass.
     Agreed(BlueprintStatus),
+    /// An edit of the side that does not own the spec is undone next: on record first, since nothing tells of it once both are equal.
+    Undoes(BlueprintStatus),
     /// They differ, and neither side owns the spec. The fields, with both values.
     Differs {
         /// What they last agreed about, if they ever did.
@@ -104,6 +106,17 @@ impl SyncSides<'_> {
                 (agreed(ours, generation.saturating_add(1), overruled), Some(WrittenSide::Blueprint))
             }
         }
+    }
+}
+
+impl SyncSides<'_> {
+    /// What is to be on record before an edit is undone; none where nothing is undone, or where it is on record.
+    pub fn told_first(&self, sync: &Sync) -> Option<Sync> {
+        let Sync::Agreed(agreed) = sync else { return None };
+        let overruled = agreed.overruled.as_ref()?;
+        let is_told = self.recorded.and_then(|recorded| recorded.overruled.as_ref()) == Some(overruled);
+        let generation = self.blueprint.metadata.generation;
+        (!is_told).then(|| Sync::Undoes(BlueprintStatus { generation, ..agreed.clone() }))
     }
 }
 

@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{
     api::{
-        blueprint::namespace_of,
+        blueprint::{namespace_of, was_made_for_its_name},
         colony::Inbound,
         executor_deployment::{BlueprintStatus, ExecutorDeployment, ExecutorDeploymentSpec, Runtime},
         names::{
             self, BLUEPRINT_ANNOTATION, BLUEPRINT_DEFINITION, BLUEPRINT_NAMESPACE_ANNOTATION,
             BLUEPRINT_ORIGIN_ANNOTATION, COMPUTE_GROUP, EXECUTOR_DEPLOYMENT_KIND, RECONCILER_EXECUTOR_TYPE,
-            RECONCILER_FUNCTION, VERSION, WRITTEN_SPEC_ANNOTATION,
+            RECONCILER_FUNCTION, SUBMITTED_AS_ANNOTATION, VERSION, WRITTEN_SPEC_ANNOTATION,
         },
         policy::{DeletionPolicy, ManagementPolicy, SyncPolicy},
     },
@@ -171,10 +171,11 @@ impl BlueprintPlan {
             theirs,
         };
         let (sync, written) = sides.agree();
+        let told_first = sides.told_first(&sync);
         self.sync = sync;
         let (name, generation) = (&blueprint.metadata.name, blueprint.metadata.generation);
         match written {
-            None => {}
+            None => return,
             Some(WrittenSide::Object) => {
                 let spec = theirs.object_spec(&colony.name, Some(&object.spec));
                 match granted(&spec, colony) {
@@ -183,7 +184,10 @@ impl BlueprintPlan {
                         let hash = Some(SharedSpec::of_object(&granted).hash());
                         self.object = Some(KubernetesStep::UpdateSpec { spec, hash, why });
                     }
-                    Err(why) => self.sync = Sync::Invalid(format!("blueprint {name}: {why}")),
+                    Err(why) => {
+                        self.sync = Sync::Invalid(format!("blueprint {name}: {why}"));
+                        return;
+                    }
                 }
             }
             Some(WrittenSide::Blueprint)
@@ -193,6 +197,7 @@ impl BlueprintPlan {
                 let message = format!("{}; spec.{remedy}", describe(ours, theirs, name, generation));
                 let agreed = object.status.as_ref().and_then(|status| status.blueprint.clone());
                 self.sync = Sync::Differs { agreed, message };
+                return;
             }
             Some(WrittenSide::Blueprint) => self.steps.push(ColonyStep::UpdateBlueprint {
                 name: name.clone(),
@@ -200,6 +205,9 @@ impl BlueprintPlan {
                 hash: ours.hash(),
                 seen_generation: generation,
             }),
+        }
+        if let Some(told_first) = told_first {
+            self.sync = told_first;
         }
     }
 }
@@ -210,7 +218,9 @@ impl BlueprintPlan {
 fn is_ours(blueprint: &Blueprint, snapshot: &ExecutorDeploymentSnapshot, inbound: &Inbound) -> bool {
     let object = &snapshot.object;
     if let Some(origin) = blueprint.metadata.annotations.get(BLUEPRINT_ORIGIN_ANNOTATION) {
-        return *origin == names::blueprint_origin(&snapshot.cluster, &object.uid().unwrap_or_default());
+        let cluster = &snapshot.cluster;
+        return *origin == names::blueprint_origin(cluster, &object.uid().unwrap_or_default())
+            || was_made_for_its_name(blueprint, cluster, EXECUTOR_DEPLOYMENT_KIND, &object.metadata);
     }
     let namespace = namespace_of(&blueprint.metadata).or(inbound.default_namespace());
     let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
@@ -248,7 +258,8 @@ fn new_blueprint(
     spec: &SharedSpec,
 ) -> Blueprint {
     let object = &snapshot.object;
-    let uid = object.uid().unwrap_or_default();
+    let (uid, namespace) = (object.uid().unwrap_or_default(), object.namespace().unwrap_or_default());
+    let submitted_as = names::submitted_as(&snapshot.cluster, &uid, &namespace, &object.name_any());
     Blueprint {
         kind: EXECUTOR_DEPLOYMENT_KIND.to_owned(),
         metadata: BlueprintMetadata {
@@ -258,7 +269,8 @@ fn new_blueprint(
             generation: 1,
             annotations: BTreeMap::from([
                 (BLUEPRINT_ORIGIN_ANNOTATION.to_owned(), names::blueprint_origin(&snapshot.cluster, &uid)),
-                (BLUEPRINT_NAMESPACE_ANNOTATION.to_owned(), object.namespace().unwrap_or_default()),
+                (BLUEPRINT_NAMESPACE_ANNOTATION.to_owned(), namespace),
+                (SUBMITTED_AS_ANNOTATION.to_owned(), submitted_as),
             ]),
             ..BlueprintMetadata::default()
         },

@@ -68,6 +68,9 @@ pub fn plan(
         return Ok(Plan { awaiting: vec![awaited], sync: Sync::Unchanged, ..Plan::default() });
     }
     let mut blueprint = blueprint::plan(snapshot);
+    if matches!(blueprint.sync, Sync::Undoes(_)) {
+        return Ok(Plan { sync: blueprint.sync, ..Plan::default() });
+    }
     if let Some(step) = blueprint.object.take() {
         // Whatever follows from the spec follows from the next one.
         let steps = vec![Step::Kubernetes(step)];

@@ -40,7 +40,7 @@ pub use executor_deployment::{
 };
 pub use mirror::Mirror;
 pub use plan::{Order, Plan};
-pub use step::{Answer, ColonyStep, KubernetesStep, Removal, Step};
+pub use step::{Answer, ColonyStep, KubernetesStep, OWN_SPEC, Removal, Step};
 pub use work::{Terms, stop_message};
 pub use workload::finished_job;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::{Mirror, Step, Sync};
-use crate::api::work::StopReason;
+use crate::api::{executor_deployment::BlueprintStatus, work::StopReason};
 
 /// What a step that fails holds up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +50,7 @@ impl Plan {
         self.steps.is_empty()
             && self.mirror == Mirror::Unchanged
             && self.intended_blueprint().is_none()
+            && !matches!(self.sync, Sync::Undoes(_))
             && self.stop.is_none()
     }
 }
@@ -77,6 +78,12 @@ impl fmt::Display for Plan {
         }
         if let Some(name) = self.intended_blueprint() {
             writeln!(f, "    status      record the intent to add blueprint {name}")?;
+        }
+        if let Sync::Undoes(BlueprintStatus { name, .. }) = &self.sync {
+            writeln!(
+                f,
+                "    status      record that an edit is undone, of this object or of blueprint {name}"
+            )?;
         }
         if let Some(reason) = self.stop {
             writeln!(f, "    status      record that it is to be ended ({reason:?})")?;

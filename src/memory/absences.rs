@@ -28,6 +28,8 @@ pub enum Absent {
     Pod(String, String),
     /// A kind that the cluster served, by its group and name.
     Kind(String, String),
+    /// What was to outlive its object in a colony, by the UID of the object.
+    Left(String),
 }
 
 /// Absences, and when each was first and last seen.
@@ -51,6 +53,14 @@ impl Absences {
         let first = all.get(&absent).filter(|seen| is_kept(seen)).map_or(now, |seen| seen.first);
         all.insert(absent, Seen { first, last: now }, is_kept);
         now.saturating_duration_since(first) >= CONFIRMED_AFTER
+    }
+
+    /// Whether something that is reported to be gone at `now` would be believed to be; none if it was not reported before.
+    #[must_use]
+    pub fn is_due(&self, absent: &Absent, now: Instant) -> Option<bool> {
+        let all = self.seen.lock();
+        let seen = all.get(absent).filter(|seen| now.saturating_duration_since(seen.last) <= KEPT)?;
+        Some(now.saturating_duration_since(seen.first) >= CONFIRMED_AFTER)
     }
 
     /// Notes that something is there.
@@ -85,6 +95,9 @@ mod tests {
         let (absences, at) = (Absences::default(), clock());
         assert!(!absences.seen(work("a"), at(100)));
         assert!(!absences.seen(work("a"), at(104)), "the same moment, asked twice");
+        assert_eq!(absences.is_due(&work("a"), at(104)), Some(false));
+        assert_eq!(absences.is_due(&work("a"), at(105)), Some(true));
+        assert_eq!(absences.is_due(&work("b"), at(105)), None);
         assert!(absences.seen(work("a"), at(105)));
         absences.present(&work("a"));
         assert!(!absences.seen(work("a"), at(200)), "it was there in between");

@@ -1,10 +1,12 @@
 //! What one pass knows of an instance of a defined kind and of all that it depends on.
 
 use jiff::Timestamp;
+use kube::Resource as _;
 
 use super::{Observed, WorkHeader};
 use crate::{
     api::{
+        blueprint::is_of_instance,
         instance::{Instance, InstanceKind},
         mirror::MirrorStatus,
         names::parse_process_label,
@@ -28,6 +30,13 @@ pub struct InstanceSnapshot {
 }
 
 impl InstanceSnapshot {
+    /// Whether a blueprint is that of the instance.
+    #[must_use]
+    pub fn owns(&self, blueprint: &Blueprint) -> bool {
+        let kind = Instance::kind(&self.kind);
+        is_of_instance(blueprint, &self.header.cluster, &kind, &self.object.metadata)
+    }
+
     /// Whether what is on record was submitted before the object was restored from a backup.
     #[must_use]
     pub fn is_of_earlier(&self, recorded: &MirrorStatus) -> bool {

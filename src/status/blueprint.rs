@@ -22,7 +22,7 @@ pub(super) fn record(previous: Option<BlueprintStatus>, outcome: &Outcome) -> Op
         Sync::Differs { agreed, .. } => agreed.clone(),
         // What was to be written and was not is not agreed.
         Sync::Agreed(_) if has_unwritten_side(outcome) => previous,
-        Sync::Agreed(agreed) => Some(agreed.clone()),
+        Sync::Agreed(recorded) | Sync::Undoes(recorded) => Some(recorded.clone()),
     }
 }
 
@@ -51,7 +51,7 @@ pub(super) fn conflict(
         Sync::NameTaken(message) => Some(Finding::yes(kind, Reason::BlueprintNameTaken, message.clone())),
         Sync::Lost(message) => Some(Finding::yes(kind, Reason::BlueprintLost, message.clone())),
         Sync::Differs { message, .. } => Some(Finding::yes(kind, Reason::Differs, message.clone())),
-        Sync::Unchanged | Sync::Agreed(_) => {
+        Sync::Unchanged | Sync::Agreed(_) | Sync::Undoes(_) => {
             recorded.filter(|recorded| !recorded.agreed.is_empty()).map(in_sync)
         }
     }

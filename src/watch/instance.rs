@@ -9,12 +9,13 @@ use super::{
 };
 use crate::{
     api::{
+        blueprint::is_of_instance,
         instance::{Instance, InstanceKind},
         mirror::Mirrored as _,
-        names::{CLEANUP_FUNCTION, blueprint_id},
+        names::CLEANUP_FUNCTION,
         resource_definition::HandlerMode,
     },
-    colony::{Error, Process, ProcessId, ProcessQuery, ProcessState, Session},
+    colony::{Blueprint, Error, Process, ProcessId, ProcessQuery, ProcessState, Session},
     memory::{adds::Added, connections::Connection},
     snapshot::{Belonging, ColonyInstanceState, ColonyReference, InstanceSnapshot, Observed},
 };
@@ -97,9 +98,9 @@ impl WorkReader {
             }
             None => explained(Observed::Unknown("no Colony".to_owned()), colony),
         };
-        let id = blueprint_id(&self.cluster, &object.uid().unwrap_or_default());
-        let is_gone =
-            blueprint.known().is_some_and(|found| found.as_ref().is_none_or(|found| found.id != id));
+        let owns =
+            |found: &Blueprint| is_of_instance(found, &self.cluster, &blueprint_kind, &object.metadata);
+        let is_gone = blueprint.known().is_some_and(|found| !found.as_ref().is_some_and(owns));
         let is_ending = object.metadata.deletion_timestamp.is_some() && object.mirror().is_none();
         let executor_type = kind.handler().executor_type.as_deref().unwrap_or_default();
         let cleanups = match connection {

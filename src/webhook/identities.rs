@@ -73,3 +73,75 @@ impl IdentityNames {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use colonyos_fake::{ApiServer, cluster::Place};
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        memory::{identities::Identities, kinds::ServedKinds, writes::Writes},
+        runtime::metrics::Metrics,
+        snapshot::Observed,
+    };
+
+    fn names(server: &ApiServer, leadership: Leadership, clock: &Clock) -> IdentityNames {
+        let client = server.client();
+        let cluster = Cluster::new(
+            client.clone(),
+            Writes::default(),
+            ServedKinds::default(),
+            Identities::default(),
+            Metrics::new().unwrap(),
+            clock.clone(),
+            "operators".to_owned(),
+        );
+        IdentityNames {
+            configuration: Some("identities".to_owned()),
+            webhook: IdentityWebhook::default(),
+            client,
+            cluster,
+            leadership,
+            clock: clock.clone(),
+        }
+    }
+
+    fn bundle(server: &ApiServer) -> Option<Value> {
+        let resource = "mutatingwebhookconfigurations.admissionregistration.k8s.io";
+        let found = server.get(Place { resource, namespace: "", name: "identities" }).unwrap();
+        found.pointer("/webhooks/0/clientConfig/caBundle").cloned()
+    }
+
+    /// Two replicas that have not the same authorities yet would write in turn.
+    #[tokio::test]
+    async fn the_replica_that_leads_alone_writes_its_authorities() {
+        let server = ApiServer::new(|| Timestamp::UNIX_EPOCH);
+        let configuration = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+            "metadata": { "name": "identities" },
+            "webhooks": [{
+                "name": IDENTITY_WEBHOOK, "admissionReviewVersions": ["v1"], "sideEffects": "None",
+                "clientConfig": { "service": { "name": "operator", "namespace": "operators" } },
+            }],
+        });
+        server.create(&configuration).unwrap();
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let follower = names(&server, Leadership::limited(&clock, Duration::ZERO), &clock);
+        assert!(follower.set_up(b"theirs").await, "it is looked at again soon");
+        assert_eq!(bundle(&server), None);
+        assert!(
+            matches!(follower.webhook.known(), Observed::Unknown(why) if why.contains("the replica that leads"))
+        );
+
+        let leader = names(&server, Leadership::always(&clock), &clock);
+        assert!(!leader.set_up(b"ours").await);
+        assert_eq!(bundle(&server), Some(json!("b3Vycw==")));
+        // Both have the same by now.
+        assert!(!follower.set_up(b"ours").await);
+        assert_eq!(follower.webhook.known(), Observed::Known(Timestamp::UNIX_EPOCH));
+    }
+}

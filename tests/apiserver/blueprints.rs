@@ -577,3 +577,35 @@ async fn what_the_colony_cannot_say_is_refused_and_a_definition_in_use_stays() {
     })
     .await;
 }
+
+/// With `Orphan` its blueprint stays, as it does when a cluster is lost; an object that comes again has another UID.
+#[tokio::test]
+async fn an_instance_that_comes_again_has_its_blueprint_again() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "blueprint-again", async |stage| {
+        let mut kind = kind_of(stage, "KubernetesWins");
+        kind.whole["spec"]["deletionPolicy"] = json!("Orphan");
+        kind.define().await;
+        kind.until_ready().await;
+        kind.create("gateway", gateway(1)).await;
+        until_in_sync(&kind, "gateway").await;
+        let before = stage.colony.member.blueprint("gateway").await.unwrap();
+        kind.instances.delete("gateway", &DeleteParams::default()).await.unwrap();
+        kind.until_gone("gateway").await;
+
+        kind.create("gateway", gateway(2)).await;
+        until_in_sync(&kind, "gateway").await;
+        let after = stage.colony.member.blueprint("gateway").await.unwrap();
+        assert_eq!((&after.id, after.spec["replicas"].as_i64()), (&before.id, Some(2)));
+        let delete = Patch::Merge(json!({ "spec": { "deletionPolicy": "Delete" } }));
+        kind.definitions.patch(&kind.name, &PatchParams::default(), &delete).await.unwrap();
+        kind.until("is accepted", |status| status.accepted_generation == Some(2)).await;
+        kind.instances.delete("gateway", &DeleteParams::default()).await.unwrap();
+        eventually("its blueprint goes with it", SOON, async || {
+            let left = stage.colony.member.blueprints(None, None).await.map_err(|error| error.to_string())?;
+            left.is_empty().then_some(()).ok_or_else(|| format!("{left:?}"))
+        })
+        .await;
+    })
+    .await;
+}

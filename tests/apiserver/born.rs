@@ -4,10 +4,16 @@
 use std::time::Duration;
 
 use colonyos_operator::{
-    api::{colony::Colony, condition::Reason, executor_deployment::ExecutorDeployment, names::ORIGIN_LABEL},
-    colony::{Blueprint, model::BlueprintDefinition},
+    api::{
+        colony::Colony,
+        condition::Reason,
+        executor_deployment::ExecutorDeployment,
+        names::{CONTROLLER_EXECUTOR_TYPE, OPERATOR_EXECUTOR_KEY, ORIGIN_LABEL, operator_secret},
+    },
+    colony::{Blueprint, FunctionSpec, PrivateKey, ProcessState, model::BlueprintDefinition},
     runtime::config::OperatorConfiguration,
 };
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
@@ -16,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     cluster::connect_with_crds,
+    colony::assigned,
     database::Database,
     namespace::{TestNamespace, in_namespace},
     object::until,
@@ -26,6 +33,9 @@ use crate::support::{
 
 /// For how long nothing may happen: many rounds of everything that the operator asks a colony for.
 const QUIET: Duration = Duration::from_secs(12);
+
+/// More than the server lists.
+const BEYOND: usize = 105;
 
 fn colonies(stage: &Stage) -> Api<Colony> {
     Api::all(stage.namespace.kubernetes.calls.clone())
@@ -168,6 +178,37 @@ async fn a_definition_whose_name_is_taken_is_told_and_costs_no_passes() {
         assert!(more > 0.0 && more <= f64::from(2 * seconds), "{more} passes in {seconds} seconds");
         let definitions = stage.colony.member.blueprint_definitions().await.unwrap();
         assert_eq!(definitions.len(), 1, "the other one is left alone");
+    })
+    .await;
+}
+
+/// The server lists a hundred processes of a state, and those that were assigned first may run for days.
+#[tokio::test]
+async fn what_runs_beyond_a_hundred_is_answered_by_the_next_operator() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "born-many", async |stage: &mut Stage| {
+        let secret: Secret = stage.api().get(&operator_secret(&stage.colony.name)).await.unwrap();
+        let key = String::from_utf8(secret.data.unwrap()[OPERATOR_EXECUTOR_KEY].0.clone()).unwrap();
+        let client = stage.colony.owner.client();
+        let operator = client.session(&stage.colony.name, PrivateKey::from_hex(&key).unwrap());
+        stage.operator.signal(Signal::Kill);
+        stage.operator.wait_for_end(SOON).await;
+        let request = FunctionSpec::new(&stage.colony.name, CONTROLLER_EXECUTOR_TYPE, "made up").unwrap();
+        let mut running = Vec::new();
+        for _ in 0..BEYOND {
+            stage.colony.member.submit(&request).await.unwrap();
+            running.push(assigned(&operator).await.id);
+        }
+        stage.restart().await;
+        eventually("all are answered", SOON, async || {
+            let mut left = 0;
+            for id in &running {
+                let process = stage.colony.member.process(id).await.map_err(|error| error.to_string())?;
+                left += usize::from(process.state != ProcessState::Failed);
+            }
+            (left == 0).then_some(()).ok_or_else(|| format!("{left} still run"))
+        })
+        .await;
     })
     .await;
 }

@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use crate::support::{
     cluster::connect_with_crds,
     conditions::Conditions as _,
+    environment,
     namespace::TestNamespace,
     object,
     operator::Operator,
@@ -32,8 +33,10 @@ use crate::support::{
     wait::eventually,
 };
 
-/// For how long nothing is written any more.
-const REST: Duration = Duration::from_secs(4);
+/// For how long nothing is written any more: four seconds, or as many as `MUTATOR_REST` says.
+fn rest() -> Duration {
+    Duration::from_secs(environment::variable("MUTATOR_REST").map_or(4, |text| text.parse().unwrap()))
+}
 
 /// Fields of a pod template, below `/spec/template`, and what a policy sets there.
 fn template_fields() -> Vec<(&'static str, Value)> {
@@ -49,15 +52,23 @@ fn template_fields() -> Vec<(&'static str, Value)> {
         ("/spec/hostIPC", json!(true)),
         ("/spec/hostNetwork", json!(true)),
         ("/spec/hostPID", json!(true)),
+        ("/spec/hostname", json!("other")),
+        ("/spec/subdomain", json!("other")),
         ("/spec/imagePullSecrets", json!([{ "name": "mirror" }])),
         ("/spec/initContainers", json!([{ "name": "init", "image": "init" }])),
         ("/spec/nodeSelector", json!({ "colonies.io/node": "kwok", "pool": "x" })),
+        ("/spec/os", json!({ "name": "linux" })),
+        ("/spec/preemptionPolicy", json!("Never")),
         ("/spec/priorityClassName", json!("high")),
         ("/spec/readinessGates", json!([{ "conditionType": "a.b/c" }])),
+        ("/spec/resourceClaims", json!([{ "name": "r", "resourceClaimName": "injected" }])),
         ("/spec/runtimeClassName", json!("gvisor")),
         ("/spec/schedulerName", json!("other")),
+        ("/spec/schedulingGates", json!([{ "name": "a.b/c" }])),
         ("/spec/securityContext/fsGroup", json!(7)),
         ("/spec/serviceAccountName", json!("other")),
+        ("/spec/setHostnameAsFQDN", json!(true)),
+        ("/spec/shareProcessNamespace", json!(true)),
         ("/spec/terminationGracePeriodSeconds", json!(7)),
         ("/spec/tolerations", json!([{ "operator": "Exists" }, { "key": "a", "operator": "Exists" }])),
         (
@@ -75,8 +86,15 @@ fn template_fields() -> Vec<(&'static str, Value)> {
         ("/spec/containers/0/imagePullPolicy", json!("Always")),
         ("/spec/containers/0/lifecycle", json!({ "preStop": { "exec": { "command": ["true"] } } })),
         ("/spec/containers/0/livenessProbe", json!({ "exec": { "command": ["true"] } })),
+        ("/spec/containers/0/ports", json!([{ "containerPort": 7, "name": "injected" }])),
+        ("/spec/containers/0/readinessProbe", json!({ "exec": { "command": ["true"] } })),
         ("/spec/containers/0/resources", json!({ "limits": { "cpu": "7" } })),
         ("/spec/containers/0/securityContext", json!({ "allowPrivilegeEscalation": true })),
+        ("/spec/containers/0/startupProbe", json!({ "exec": { "command": ["true"] } })),
+        ("/spec/containers/0/stdin", json!(true)),
+        ("/spec/containers/0/terminationMessagePath", json!("/injected")),
+        ("/spec/containers/0/terminationMessagePolicy", json!("FallbackToLogsOnError")),
+        ("/spec/containers/0/tty", json!(true)),
         ("/spec/containers/0/workingDir", json!("/injected")),
         // A sidecar, as injectors add it.
         ("/spec/containers/-", json!({ "name": "sidecar", "image": "sidecar" })),
@@ -95,10 +113,18 @@ fn workload_fields() -> Vec<(&'static str, &'static str, Value)> {
         ("Deployment", "/spec/revisionHistoryLimit", json!(1)),
         ("Deployment", "/spec/strategy", json!({ "type": "Recreate" })),
         ("DaemonSet", "/spec/minReadySeconds", json!(1)),
+        ("DaemonSet", "/spec/revisionHistoryLimit", json!(1)),
         ("DaemonSet", "/spec/updateStrategy", json!({ "type": "OnDelete" })),
+        ("DaemonSet", "/metadata/annotations/injected", json!("yes")),
+        ("DaemonSet", "/metadata/labels/injected", json!("yes")),
         ("Job", "/metadata/labels/kueue.x-k8s.io~1queue-name", json!("team")),
         ("Job", "/spec/activeDeadlineSeconds", json!(7000)),
+        ("Job", "/metadata/annotations/injected", json!("yes")),
         ("Job", "/spec/backoffLimit", json!(1)),
+        ("Job", "/spec/completions", json!(2)),
+        ("Job", "/spec/managedBy", json!("example.com/other")),
+        ("Job", "/spec/parallelism", json!(2)),
+        ("Job", "/spec/podReplacementPolicy", json!("Failed")),
         ("Job", "/spec/suspend", json!(true)),
         ("Job", "/spec/ttlSecondsAfterFinished", json!(7000)),
     ]
@@ -109,20 +135,37 @@ fn composed_fields() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("Service", "/metadata/annotations/mine", json!("theirs")),
         ("Service", "/metadata/labels/mine", json!("theirs")),
+        ("Service", "/spec/externalIPs", json!(["192.0.2.1"])),
+        ("Service", "/spec/internalTrafficPolicy", json!("Local")),
+        ("Service", "/spec/publishNotReadyAddresses", json!(true)),
         ("Service", "/spec/sessionAffinity", json!("ClientIP")),
+        ("Service", "/spec/trafficDistribution", json!("PreferClose")),
         ("Service", "/spec/type", json!("NodePort")),
         ("Service", "/spec/ports/0/port", json!(8080)),
         ("Service", "/spec/selector", json!({ "app": "theirs" })),
         ("Ingress", "/spec/ingressClassName", json!("theirs")),
+        ("Ingress", "/spec/defaultBackend", json!({ "service": { "name": "b", "port": { "number": 80 } } })),
         ("Ingress", "/spec/rules/0/host", json!("theirs.example.com")),
+        ("Ingress", "/spec/rules/0/http/paths/0/pathType", json!("Exact")),
+        ("Ingress", "/spec/tls", json!([{ "hosts": ["theirs.example.com"], "secretName": "s" }])),
         ("StatefulSet", "/spec/replicas", json!(2)),
+        ("StatefulSet", "/spec/minReadySeconds", json!(1)),
+        (
+            "StatefulSet",
+            "/spec/persistentVolumeClaimRetentionPolicy",
+            json!({ "whenDeleted": "Delete", "whenScaled": "Retain" }),
+        ),
         ("StatefulSet", "/spec/podManagementPolicy", json!("Parallel")),
+        ("StatefulSet", "/spec/revisionHistoryLimit", json!(1)),
+        ("StatefulSet", "/spec/updateStrategy", json!({ "type": "OnDelete" })),
         ("StatefulSet", "/spec/template/spec/containers/0/image", json!("mirror.example.com/web")),
         ("StatefulSet", "/spec/template/spec/containers/-", json!({ "name": "sidecar", "image": "sidecar" })),
         ("StatefulSet", "/spec/template/spec/nodeSelector", json!({ "pool": "x" })),
         ("PersistentVolumeClaim", "/spec/accessModes", json!(["ReadWriteMany"])),
         ("PersistentVolumeClaim", "/spec/storageClassName", json!("theirs")),
         ("PersistentVolumeClaim", "/spec/resources/requests/storage", json!("7Gi")),
+        ("PersistentVolumeClaim", "/spec/selector", json!({ "matchLabels": { "theirs": "yes" } })),
+        ("PersistentVolumeClaim", "/spec/volumeMode", json!("Block")),
         ("ConfigMap", "/data/key", json!("theirs")),
         ("Job", "/spec/suspend", json!(false)),
         ("Job", "/spec/template/spec/containers/0/image", json!("mirror.example.com/job")),
@@ -268,7 +311,8 @@ async fn writes(operator: &Operator, kinds: &[&str]) -> Result<BTreeMap<String, 
 async fn until_rest(operator: &Operator, kinds: &[&str]) -> BTreeMap<String, f64> {
     eventually("nothing is written any more", Duration::from_mins(1), async || {
         let before = writes(operator, kinds).await?;
-        tokio::time::sleep(REST).await;
+        // It is the time in which nothing may be written.
+        tokio::time::sleep(rest()).await;
         let after = writes(operator, kinds).await?;
         (before == after).then_some(after.clone()).ok_or_else(|| format!("{before:?}, then {after:?}"))
     })

@@ -12,10 +12,11 @@ use colonyos_operator::{
     },
     colony::{ExecutorState, FunctionSpec, NewExecutor, PrivateKey, ProcessId, ProcessState},
 };
+use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
-    api::{Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
@@ -48,6 +49,59 @@ fn classes(found: &Value) -> BTreeMap<String, usize> {
         *counts.entry(finding["class"].as_str().unwrap().to_owned()).or_default() += 1;
     }
     counts
+}
+
+/// How many objects a healthy stack has: more than the server lists of a state. `VERIFY_OBJECTS` sets another number.
+fn objects() -> usize {
+    environment::variable("VERIFY_OBJECTS").map_or(120, |text| text.parse().unwrap())
+}
+
+/// The number of requests does not depend on the number of objects, but for the pages of a list.
+#[tokio::test]
+async fn nothing_is_found_on_a_healthy_stack_of_many_objects_and_few_requests_are_made() {
+    let connection = connect_alone().await;
+    with_operator(&connection, "verify-many", async |stage| {
+        let (many, fleets) = (objects(), 4);
+        for number in 0..fleets {
+            stage.apply(&format!("fleet-{number}"), &json!({ "replicas": 1 })).await;
+        }
+        let spec = json!({ "colony": stage.colony.name, "function": "wait", "conditions": { "executorType": "unserved-type" } });
+        let create = async |number: usize| {
+            let object = json!({ "metadata": { "name": format!("p-{number:04}") }, "spec": spec });
+            stage.create::<ColonyProcess>(object).await.unwrap();
+        };
+        stream::iter(fleets..many).map(create).buffer_unordered(16).collect::<Vec<()>>().await;
+        let processes: Api<ColonyProcess> = stage.api();
+        eventually("all processes wait", Duration::from_mins(5), async || {
+            let list = processes.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+            let is_bound = |object: &&ColonyProcess| {
+                object.status.as_ref().is_some_and(|status| status.state == Some(WorkState::Waiting))
+            };
+            let bound = list.iter().filter(is_bound).count();
+            (bound == many - fleets).then_some(()).ok_or_else(|| format!("{bound} do"))
+        })
+        .await;
+        for number in 0..fleets {
+            stage.wait_until_ready(&format!("fleet-{number}"), 1).await;
+        }
+        let found = eventually("all is in order", Duration::from_mins(1), async || {
+            let (code, found) = verify(stage, &[]);
+            (code == Some(0) && classes(&found).is_empty()).then_some(found.clone()).ok_or_else(|| format!("{found:#}"))
+        })
+        .await;
+        println!("{many} objects: {} {} s", found["requests"], found["seconds"]);
+        let at_least = |what: &str, least: usize| {
+            assert!(found["compared"][what].as_u64().unwrap() >= least as u64, "{what}: {found:#}");
+        };
+        at_least("objects", many);
+        at_least("processes", many - fleets);
+        at_least("executors", fleets);
+        at_least("secrets", fleets);
+        let requests = |side: &str| usize::try_from(found["requests"][side].as_u64().unwrap()).unwrap();
+        assert!(requests("kubernetes") <= 20 + many / 100, "{found:#}");
+        assert!(requests("colonies") <= 20, "{found:#}");
+    })
+    .await;
 }
 
 async fn set_mirror(objects: &Api<ColonyProcess>, name: &str, mirror: Value) {

@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     fleet::Fleet,
+    ledger::tally,
+    report::{Befallen, of_befallen},
     stack::Stack,
     stage::Stage,
     support::{cluster::connect_alone, namespace::in_namespace, object::until, wait::throughout},
@@ -31,7 +33,8 @@ async fn an_emptied_colony_takes_nothing_away() {
         fleet.settle("all are submitted", SETTLE, &BTreeSet::new()).await;
         let before = fleets.list(&ListParams::default()).await.unwrap().items.len();
         assert_eq!(before, 4);
-        let processes = stack.processes(&colony).await.len();
+        let asked = fleet.asked();
+        let first = tally(&asked, &stack.processes(&colony).await, |_| true);
 
         stack.empty(&colony).await;
         for is_restarted in [false, true] {
@@ -59,11 +62,12 @@ async fn an_emptied_colony_takes_nothing_away() {
         stack.fill_again(&colony).await;
         stage.colony.wait_until_ready().await;
         fleet.settle("what was emptied is there again", SETTLE, &BTreeSet::new()).await;
-        let after = stack.processes(&colony).await.len();
-        println!(
-            "a colony was emptied: {before} fleets before and after, 0 deleted, {processes} processes before and {after} after"
-        );
-        assert_eq!((fleets.list(&ListParams::default()).await.unwrap().items.len(), after), (before, processes));
+        let after = tally(&asked, &stack.processes(&colony).await, |_| true);
+        let gone = fleet.deleted_by_mistake().await;
+        let fault = "the colony is emptied, with the same keys".to_owned();
+        let counted = [first.clone(), after.clone()];
+        println!("\n{}", of_befallen(&[Befallen { fault, objects: before, counted, deleted: gone.len() }]));
+        assert_eq!((after, gone), (first, Vec::new()));
     })
     .await;
 }

@@ -157,6 +157,22 @@ impl Fleet {
         .await;
     }
 
+    /// Objects that are gone although no test deleted them.
+    pub async fn deleted_by_mistake(&self) -> Vec<String> {
+        let list = self.api.list(&ListParams::default()).await.unwrap();
+        let there: BTreeSet<String> = list
+            .iter()
+            .filter(|object| object.metadata.deletion_timestamp.is_none())
+            .map(|object| object.name_any())
+            .collect();
+        let asked = self.asked();
+        asked
+            .into_iter()
+            .filter(|(name, asked)| !asked.deleted && !there.contains(name))
+            .map(|(name, _)| name)
+            .collect()
+    }
+
     /// Waits until one object is as it was asked for.
     pub async fn until_settled(&self, name: &str, limit: Duration) {
         eventually(&format!("{name} is settled"), limit, async || {

@@ -33,7 +33,10 @@ impl Sweep {
     async fn forget(&mut self) {
         let before = self.count().await;
         self.lose_statuses().await;
+        self.note("statuses are lost, and the operator is killed", before.clone()).await;
+        let visible = self.count().await;
         self.hide_rows().await;
+        self.note("rows are hidden until their work is Lost", visible).await;
         let after = self.count().await;
         assert_eq!(
             (after.on_server, after.collapsed),
@@ -81,7 +84,7 @@ impl Sweep {
 
     /// Two operators without an election, as one that was started by hand beside the one that is installed.
     async fn run_two_operators(&mut self) {
-        let before = self.count().await.collapsed;
+        let before = self.count().await;
         let second = self.stage.second().await;
         let scaled = self.some(Manner::Steady).await;
         self.fleet.scale_all(&scaled).await;
@@ -92,7 +95,8 @@ impl Sweep {
         }
         self.settle("two operators have let go of the same", &BTreeSet::new()).await;
         drop(second);
-        let collapsed = self.count().await.collapsed - before;
+        let collapsed = self.count().await.collapsed - before.collapsed;
+        self.note("two operators on the same objects", before).await;
         self.say(&format!("two operators shared {} objects: {collapsed} collapsed", created.len() + OBJECTS));
         assert_eq!(collapsed, 0, "processes that two operators submitted for one generation");
     }

@@ -30,6 +30,40 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// What is counted of a fault that befalls many objects, and not one call.
+#[derive(Clone, Debug)]
+pub struct Befallen {
+    pub fault: String,
+    /// How many objects there were.
+    pub objects: usize,
+    /// Before it, and when everything had settled.
+    pub counted: [Tally; 2],
+    /// Objects that are gone although no test deleted them.
+    pub deleted: usize,
+}
+
+/// What came of such faults: processes that were intended and submitted meanwhile, and what is wrong in the end.
+pub fn of_befallen(faults: &[Befallen]) -> String {
+    let lines: Vec<Vec<String>> = faults
+        .iter()
+        .map(|Befallen { fault, objects, counted: [before, after], deleted }| {
+            let numbers = [
+                *objects,
+                after.intended - before.intended,
+                after.on_server - before.on_server,
+                after.collapsed - before.collapsed,
+                after.left.len(),
+                after.orphans.len(),
+                *deleted,
+            ];
+            std::iter::once(fault.clone()).chain(numbers.map(|number| number.to_string())).collect()
+        })
+        .collect();
+    let head =
+        ["fault", "objects", "intended", "submitted", "collapsed", "left", "orphans", "deleted by mistake"];
+    table(&head, &lines)
+}
+
 /// What came of each fault at each point.
 pub fn of_hits(hits: &[Hit], journal: &Journal, asked: &BTreeMap<String, Asked>, rows: &[Row]) -> String {
     let mut groups: BTreeMap<(&Point, String), Vec<&Hit>> = BTreeMap::new();

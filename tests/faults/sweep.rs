@@ -17,7 +17,7 @@ use crate::{
     fleet::{Fleet, Manner},
     ledger::{Tally, processes, tally},
     proxy::point::Point,
-    report,
+    report::{self, Befallen},
     stack::Stack,
     stage::Stage,
     support::{
@@ -74,6 +74,8 @@ pub struct Sweep {
     pub stack: Option<Stack>,
     /// How many processes beside the first of their label arrived late, and were cancelled.
     pub late: usize,
+    /// What came of faults that befall many objects.
+    pub befallen: Vec<Befallen>,
 }
 
 /// One intended piece of work is one process, whatever happens at whatever point.
@@ -98,6 +100,7 @@ impl Sweep {
             clock,
             stack: Stack::find(),
             late: 0,
+            befallen: Vec::new(),
             file: File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join(file)).unwrap(),
             stage,
         }

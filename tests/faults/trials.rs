@@ -9,7 +9,7 @@ use crate::{
         point::Point,
         rule::{Fault, Rule},
     },
-    report,
+    report::{self, Befallen},
     support::wait::eventually,
     sweep::{ATTEMPT, LOSSES, Phase, Points, SETTLE, Situation, Sweep},
 };
@@ -134,7 +134,7 @@ impl Sweep {
             .keys()
             .find(|point| point.call == "submitfuncspecmsg" && point.purpose == "first generation")
             .expect("the operator submits processes");
-        let before = self.count().await.collapsed;
+        let first = self.count().await;
         let next = self.fleet.asked().len();
         let name = |offset: usize| format!("steady-{:03}", next + offset);
         let (stays, goes) = (name(0), name(1));
@@ -155,7 +155,9 @@ impl Sweep {
         })
         .await;
         self.until_collapsed("what arrived late is cancelled").await;
+        self.note("a submit arrives 26 s late", first.clone()).await;
 
+        let before = self.count().await;
         match &self.stack {
             Some(stack) => {
                 let create = async {
@@ -167,13 +169,23 @@ impl Sweep {
             None => self.say("SKIPPED: the table is not locked, for the servers' database is not accessible"),
         }
         self.until_collapsed("what waited for the table is cancelled").await;
-        self.late = self.count().await.collapsed - before;
+        self.note("the server's table is locked for 20 s", before).await;
+        self.late = self.count().await.collapsed - first.collapsed;
         self.say(&format!("arrived after all: {} collapsed", self.late));
     }
 
     pub async fn count(&self) -> Tally {
         let asked = self.fleet.asked();
         tally(&asked, &processes(&self.stage, self.stack.as_ref(), &asked).await, |_| true)
+    }
+
+    /// Counts what came of a fault that many objects may have met since `before` was counted: none of them may be gone.
+    pub async fn note(&mut self, fault: &str, before: Tally) {
+        let gone = self.fleet.deleted_by_mistake().await;
+        let objects = self.fleet.asked().values().filter(|asked| !asked.deleted).count();
+        let (fault, counted) = (fault.to_owned(), [before, self.count().await]);
+        self.befallen.push(Befallen { fault, objects, counted, deleted: gone.len() });
+        assert_eq!(gone, Vec::<String>::new(), "deleted by mistake");
     }
 
     /// Waits until all objects are settled and nothing is there twice or without an object.
@@ -198,6 +210,7 @@ impl Sweep {
 
     /// Servers that restart in the middle of new generations.
     pub async fn take_servers_away(&mut self) {
+        let first = self.count().await;
         for (component, kill) in [("colonyos", true), ("postgresql", false)] {
             let steady: Vec<String> = self.steady().await.into_iter().take(20).collect();
             let before = self.stage.proxy.journal().count();
@@ -223,6 +236,7 @@ impl Sweep {
             });
         }
         self.settle("all have settled after the restarts", &BTreeSet::new()).await;
+        self.note("ColonyOS is killed, PostgreSQL restarts", first).await;
         self.say("settled");
     }
 
@@ -258,6 +272,7 @@ impl Sweep {
         let hits = self.stage.proxy.rules().hits();
         let journal = self.stage.proxy.journal();
         self.show(&format!("\n{}", report::of_hits(&hits, journal, &asked, &rows)));
+        self.show(&format!("\n{}", report::of_befallen(&self.befallen)));
         let all = tally(&asked, &rows, |_| true);
         let twice = hits.iter().filter(|hit| hit.fault == Fault::DeliverTwice).count();
         let (executors, secrets) =

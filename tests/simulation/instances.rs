@@ -83,6 +83,15 @@ pub fn blueprint() -> Kind {
     Kind { settled: blueprint_is_alike, ..kind }
 }
 
+/// Instances that are kept as blueprints, of which the colony owns the spec.
+pub fn blueprint_of_the_colony() -> Kind {
+    let handler = json!({
+        "mode": "blueprint", "executorType": WORKER_TYPE, "functionName": "reconcile",
+        "blueprint": {"syncPolicy": "ColonyWins"},
+    });
+    instances("blueprint, ColonyWins", handler, json!({"count": 1, "image": "i"}))
+}
+
 /// Instances that are made of other objects: as many as they say, and one that waits for these.
 pub fn composition() -> Kind {
     let handler = json!({

@@ -2,6 +2,7 @@
 
 use colonyos_fake::cluster::Place;
 use colonyos_operator::api::resource_definition::HandlerMode;
+use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::{
@@ -308,6 +309,25 @@ fn a_root_that_the_server_loses_is_given_again_exactly_once() {
             let state = world.object("one").unwrap()["status"]["state"].clone();
             assert_eq!((processes.len(), root.retries), (2, 1), "nothing is submitted again");
             assert_eq!(state, if times == 1 { "Succeeded" } else { "Failed" });
+        }
+    });
+}
+
+/// The time server corrects the calendar while a submit is on its way.
+#[test]
+fn a_calendar_that_jumps_ends_no_quiet_period() {
+    runtime().block_on(async {
+        for jump in [SignedDuration::from_hours(1), SignedDuration::from_hours(-1)] {
+            let mut world = World::new(&kind::process("Delete, Standard", 1)).await;
+            world.meet("submitfuncspecmsg", Fate::Late(12));
+            while !world.has_met_all() {
+                world.play_only(&[look(&[])]).await;
+            }
+            world.outside.servers.clock.step(jump);
+            work(&mut world, 6, 2).await;
+            work(&mut world, 4, 16).await;
+            assert_eq!(world.outside.processes().len(), 1, "it is submitted once: {jump}");
+            promises::kept(world).await.unwrap_or_else(|error| panic!("{jump}: {error}"));
         }
     });
 }

@@ -138,18 +138,11 @@ impl Cluster {
     async fn identity_step(&self, namespace: &str, step: &KubernetesStep) -> Result<(), StepFailure> {
         match step {
             KubernetesStep::CreateIdentity(identity) => {
-                let secret = identity::new_secret(identity).map_err(no_key)?;
-                self.forget(namespace, identity);
-                let created = WipedSecret(self.created(namespace, &*secret).await?);
-                let read = read_identity(&created);
-                self.identities.put(namespace, &created.name_any(), read, self.clock.instant());
+                self.create_identity(namespace, identity, identity::new_secret(identity)).await?;
             }
             KubernetesStep::CreatePodIdentity { identity, executor } => {
-                let secret = identity::new_secret_of(identity, executor.clone()).map_err(no_key)?;
-                self.forget(namespace, identity);
-                let created = WipedSecret(self.created(namespace, &*secret).await?);
-                let read = read_identity(&created);
-                self.identities.put(namespace, &created.name_any(), read, self.clock.instant());
+                let secret = identity::new_secret_of(identity, executor.clone());
+                self.create_identity(namespace, identity, secret).await?;
             }
             KubernetesStep::UpdateIdentity { identity, resource_version, is_adopted } => {
                 self.forget(namespace, identity);
@@ -165,6 +158,20 @@ impl Cluster {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    async fn create_identity(
+        &self,
+        namespace: &str,
+        identity: &DesiredIdentity,
+        secret: Result<WipedSecret, InvalidKey>,
+    ) -> Result<(), StepFailure> {
+        let secret = secret.map_err(no_key)?;
+        self.forget(namespace, identity);
+        let created = WipedSecret(self.created(namespace, &*secret).await?);
+        let read = read_identity(&created);
+        self.identities.put(namespace, &created.name_any(), read, self.clock.instant());
         Ok(())
     }
 

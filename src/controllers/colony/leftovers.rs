@@ -1,16 +1,11 @@
 //! Finds out what a colony has of this installation that no object wants: joins what lists have shown with the caches, and looks
 //! once more wherever neither suffices.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _};
-use parking_lot::Mutex;
 
 use super::processes::{MirroredKinds, ProcessHolders};
 use crate::{
@@ -28,22 +23,18 @@ use crate::{
 
 /// How many notes are looked at in one pass.
 const NOTES: usize = 2;
-/// How much later the end of what a note is about has to be seen again.
-const CONFIRMED_AFTER: Duration = Duration::from_secs(5);
 
 /// Looks for leftovers.
 pub(super) struct LeftoverReader {
     services: Arc<Services>,
     mirrored_kinds: MirroredKinds,
     holders: ProcessHolders,
-    /// When nothing was first found of what a note is about, by UID of the object.
-    over_since: Mutex<HashMap<String, Instant>>,
 }
 
 impl LeftoverReader {
     pub(super) fn new(services: Arc<Services>, mirrored_kinds: MirroredKinds) -> Self {
         let holders = ProcessHolders::new(&mirrored_kinds, &services);
-        Self { services, mirrored_kinds, holders, over_since: Mutex::default() }
+        Self { services, mirrored_kinds, holders }
     }
 
     /// What was found in a colony that no object wants.
@@ -56,11 +47,11 @@ impl LeftoverReader {
         let name = snapshot.object.name_any();
         services.neighbours.heard(&name, last_heard(snapshot, executors), reading.asked_at);
         let mut leftovers = Leftovers {
-            noted: self.noted(&reading.left, &sessions.member).await,
             withheld: orphans::other_installation(snapshot),
             other_intent: services.neighbours.other_intent(services.clock.instant()),
             ..Leftovers::default()
         };
+        leftovers.noted = self.noted(&reading.left, &sessions.member, &mut leftovers.is_open).await;
         let objects = self.processes(&name, &reading.left).await;
         let orphaned = self.executors(executors, &mut leftovers.is_open).await;
         let is_withheld = leftovers.withheld.is_some() || leftovers.other_intent.is_some();
@@ -168,25 +159,26 @@ impl LeftoverReader {
     }
 
     /// Notes whose process is over, some at a time.
-    async fn noted(&self, left: &BTreeMap<String, String>, member: &Session) -> Vec<String> {
-        self.over_since.lock().retain(|uid, _| left.contains_key(uid));
-        let now = self.services.clock.instant();
-        let since = |uid: &str| self.over_since.lock().get(uid).copied();
-        let is_due =
-            |uid: &str| since(uid).is_some_and(|at| now.saturating_duration_since(at) >= CONFIRMED_AFTER);
-        let mut notes: Vec<_> = left.iter().filter(|(uid, _)| is_due(uid) || since(uid).is_none()).collect();
+    async fn noted(
+        &self,
+        left: &BTreeMap<String, String>,
+        member: &Session,
+        is_open: &mut bool,
+    ) -> Vec<String> {
+        let (absences, now) = (&self.services.absences, self.services.clock.instant());
+        let is_due = |uid: &str| absences.is_due(&Absent::Left(uid.to_owned()), now);
+        let mut notes: Vec<_> = left.iter().filter(|(uid, _)| is_due(uid) != Some(false)).collect();
         let second = usize::try_from(self.services.clock.now().as_second()).unwrap_or_default();
         let offset = second.checked_rem(notes.len()).unwrap_or_default();
         notes.rotate_left(offset);
-        notes.sort_by_key(|(uid, _)| !is_due(uid));
+        notes.sort_by_key(|(uid, _)| is_due(uid).is_none());
         let mut over = Vec::new();
         for (uid, label) in notes.into_iter().take(NOTES) {
-            let lives = lives(member, label).await;
-            let mut over_since = self.over_since.lock();
-            match lives {
-                None | Some(true) => drop(over_since.remove(uid)),
-                Some(false) if over_since.contains_key(uid) => over.push(uid.clone()),
-                Some(false) => drop(over_since.insert(uid.clone(), now)),
+            let absent = Absent::Left(uid.clone());
+            match lives(member, label).await {
+                None | Some(true) => absences.present(&absent),
+                Some(false) if absences.seen(absent, now) => over.push(uid.clone()),
+                Some(false) => *is_open = true,
             }
         }
         over

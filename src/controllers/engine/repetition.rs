@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     act::outcome::{Outcome, StepResult},
     api::metadata::content_hash,
-    diff::{Order, Plan, Step},
+    diff::{ColonyStep, KubernetesStep, OWN_SPEC, Order, Plan, Step, Sync},
     memory::repeats::{FREE, Repeats, Write},
 };
 
@@ -17,6 +17,13 @@ use crate::{
 pub struct Subject<'a> {
     pub uid: &'a str,
     pub generation: i64,
+}
+
+impl Subject<'_> {
+    /// The generation to which a write belongs: one of the own spec makes the next.
+    fn of(&self, write: &Write) -> i64 {
+        if write.target == OWN_SPEC { 0 } else { self.generation }
+    }
 }
 
 /// Takes out of a plan what has to wait; how long the first of it waits.
@@ -27,16 +34,18 @@ pub fn hold_back(
     now: Instant,
 ) -> Option<Duration> {
     let mut soonest: Option<Duration> = None;
+    let mut is_unequal = false;
     let is_strict = plan.order == Order::Strict;
     let mut steps = Vec::with_capacity(plan.steps.len());
     for step in std::mem::take(&mut plan.steps) {
         let write = write_of(&step);
-        let held = write.as_ref().and_then(|write| repeats.held(subject.uid, subject.generation, write, now));
+        let held = write.as_ref().and_then(|write| repeats.held(subject.uid, subject.of(write), write, now));
         match held {
             None if soonest.is_some() && is_strict => {}
             None => steps.push(step),
             Some((wait, count)) => {
                 soonest = Some(soonest.map_or(wait, |soonest| soonest.min(wait)));
+                is_unequal |= is_of_blueprint(&step);
                 if count < FREE && write.is_some_and(|write| write.deleted.is_some()) {
                     // The watch is about to show what has been deleted.
                     continue;
@@ -52,14 +61,27 @@ pub fn hold_back(
         }
     }
     plan.steps = steps;
+    if is_unequal {
+        // Both sides differ until it is written.
+        plan.sync = Sync::Unchanged;
+    }
     soonest
+}
+
+/// Whether a step makes an object and its blueprint equal.
+fn is_of_blueprint(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Kubernetes(KubernetesStep::UpdateSpec { .. })
+            | Step::Colony(ColonyStep::AddBlueprint(_) | ColonyStep::UpdateBlueprint { .. })
+    )
 }
 
 /// Notes what was done.
 pub fn note(repeats: &Repeats, subject: &Subject<'_>, outcome: &Outcome, now: Instant) {
     for (step, result) in outcome.plan.steps.iter().zip(&outcome.results) {
         if let (StepResult::Done(_), Some(write)) = (result, write_of(step)) {
-            repeats.note(subject.uid, subject.generation, &write, now);
+            repeats.note(subject.uid, subject.of(&write), &write, now);
         }
     }
 }

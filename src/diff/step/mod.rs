@@ -8,6 +8,7 @@ use std::fmt;
 
 pub use colony::{Answer, ColonyStep};
 pub use kubernetes::{KubernetesStep, Removal};
+pub use repetition::OWN_SPEC;
 
 /// One write.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,6 +9,9 @@ use crate::{
     desired::DesiredWorkload,
 };
 
+/// The target of writes of an object's own spec: what is to be there does not change with the object.
+pub const OWN_SPEC: &str = "own spec";
+
 /// A write, as far as it can repeat another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repetition {
@@ -97,6 +100,8 @@ fn in_cluster(step: &KubernetesStep) -> Option<Repetition> {
         KubernetesStep::Hold { submitted_as } => {
             Repetition::of("finalizer".to_owned(), Some(submitted_as.clone()))
         }
+        // That of a request says where it stands, and changes with each step.
+        KubernetesStep::UpdateSpec { hash, .. } => Repetition::of(OWN_SPEC.to_owned(), Some(hash.clone()?)),
         KubernetesStep::CreatePodIdentity { .. }
         | KubernetesStep::RecordLeft { .. }
         | KubernetesStep::ForgetLeft { .. }
@@ -104,7 +109,6 @@ fn in_cluster(step: &KubernetesStep) -> Option<Repetition> {
         | KubernetesStep::DeleteIdentity { .. }
         | KubernetesStep::NoteAdmission { .. }
         | KubernetesStep::RemoveFinalizer
-        | KubernetesStep::UpdateSpec { .. }
         | KubernetesStep::CreateRun { .. }
         | KubernetesStep::Rewrite { .. }
         | KubernetesStep::ConcludeMigration(_)

@@ -29,7 +29,7 @@ pub(super) struct Version {
 }
 
 /// Group, version, kind, plural, and: n(amespaced), s(tatus), g(eneration).
-const BUILT_IN: [(&str, &str, &str, &str, &str); 19] = [
+const BUILT_IN: [(&str, &str, &str, &str, &str); 20] = [
     ("", "v1", "Namespace", "namespaces", "s"),
     ("", "v1", "Node", "nodes", "s"),
     ("", "v1", "Secret", "secrets", "n"),
@@ -49,6 +49,13 @@ const BUILT_IN: [(&str, &str, &str, &str, &str); 19] = [
     ("coordination.k8s.io", "v1", "Lease", "leases", "n"),
     ("networking.k8s.io", "v1", "Ingress", "ingresses", "nsg"),
     ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", "sg"),
+    (
+        "admissionregistration.k8s.io",
+        "v1",
+        "MutatingWebhookConfiguration",
+        "mutatingwebhookconfigurations",
+        "g",
+    ),
 ];
 
 /// The kinds that every API server has, as far as anything here is made of them.

@@ -113,8 +113,10 @@ impl Request {
         };
         if verb == Verb::Patch {
             let kind = headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-            if kind != Some("application/merge-patch+json") {
-                return Err(bad_request(format!("this server takes merge patches only, not {kind:?}")));
+            if !matches!(kind, Some("application/merge-patch+json" | "application/json-patch+json")) {
+                return Err(bad_request(format!(
+                    "this server takes merge patches and JSON patches, not {kind:?}"
+                )));
             }
         }
         let body = match body {

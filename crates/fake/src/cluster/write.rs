@@ -114,7 +114,14 @@ impl Store {
     pub(super) fn patch(&mut self, request: &ResourceRequest, of: In<'_>) -> Result<Answer> {
         let found = self.objects.get(&request.key()).ok_or_else(|| not_found(of.kind, &request.name))?;
         let mut object = of.shown(found, false);
-        merge(&mut object, &request.body);
+        if request.body.is_array() {
+            let changed = serde_json::from_value::<json_patch::Patch>(request.body.clone())
+                .map_err(|error| error.to_string())
+                .and_then(|patch| json_patch::patch(&mut object, &patch).map_err(|error| error.to_string()));
+            changed.map_err(|why| invalid(of.kind, &request.name, "patch", &why))?;
+        } else {
+            merge(&mut object, &request.body);
+        }
         check_body(request, of, &object)?;
         if text(&object, "name") != request.name {
             let why = format!("Invalid value: {:?}: field is immutable", text(&object, "name"));

@@ -20,9 +20,7 @@ use crate::{
     api::{
         executor_deployment::BlueprintStatus,
         mirror::{MirrorStatus, Mirrored as _},
-        names::{
-            BLUEPRINT_ANNOTATION, WRITTEN_SPEC_ANNOTATION, blueprint_id, cleanup_generation, process_label,
-        },
+        names::{BLUEPRINT_ANNOTATION, WRITTEN_SPEC_ANNOTATION, cleanup_generation, process_label},
         policy::{ManagementPolicy, SyncPolicy},
     },
     colony::{Process, model::Blueprint},
@@ -56,7 +54,7 @@ pub fn plan(snapshot: &InstanceSnapshot, desired: &Blueprint) -> Plan {
     match &snapshot.in_colony.blueprint {
         Observed::Unknown(why) => waiting(format!("the colony to report blueprint {}: {why}", recorded.name)),
         Observed::Known(None) => absent(snapshot, recorded, desired),
-        Observed::Known(Some(found)) if found.id != desired.id => {
+        Observed::Known(Some(found)) if !snapshot.owns(found) => {
             taken(snapshot, recorded, &desired.metadata.colony)
         }
         Observed::Known(Some(found)) => alike(snapshot, recorded, found, desired),
@@ -128,12 +126,16 @@ fn absent(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus, desired: &Blu
         return waiting(awaited);
     }
     let sync = if was_there {
-        let overruled = format!(
+        let overruled = Some(format!(
             "blueprint {name} was removed in the colony, and created again; this object owns it: delete this object instead"
-        );
+        ));
+        if recorded.overruled != overruled {
+            let sync = Sync::Undoes(BlueprintStatus { overruled, ..recorded.clone() });
+            return Plan { sync, ..Plan::default() };
+        }
         let agreed = SharedSpec::of_instance(&desired.spec).hash();
         let generation = desired.metadata.generation;
-        Sync::Agreed(BlueprintStatus { name: name.clone(), generation, agreed, overruled: Some(overruled) })
+        Sync::Agreed(BlueprintStatus { name: name.clone(), generation, agreed, overruled })
     } else {
         Sync::Unchanged
     };
@@ -236,6 +238,9 @@ fn alike(
     {
         return waiting(awaited);
     }
+    if let Some(sync) = sides.told_first(&sync).filter(|_| written.is_some()) {
+        return Plan { sync, ..Plan::default() };
+    }
     let (name, generation) = (&found.metadata.name, found.metadata.generation);
     let step = written.map(|written| match written {
         WrittenSide::Object => Step::Kubernetes(KubernetesStep::UpdateSpec {
@@ -259,7 +264,7 @@ fn end(snapshot: &InstanceSnapshot, recorded: &BlueprintStatus) -> Plan {
     let uid = snapshot.object.uid().unwrap_or_default();
     match &snapshot.in_colony.blueprint {
         Observed::Unknown(why) => waiting(format!("the colony to remove blueprint {name}: {why}")),
-        Observed::Known(Some(found)) if found.id == blueprint_id(&snapshot.header.cluster, &uid) => Plan {
+        Observed::Known(Some(found)) if snapshot.owns(found) => Plan {
             steps: vec![Step::Colony(ColonyStep::RemoveBlueprint { name: name.clone() })],
             awaiting: vec![format!("blueprint {name} to be removed")],
             ..Plan::default()

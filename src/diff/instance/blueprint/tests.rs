@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     api::{
         instance::InstanceKind,
-        names::{ABANDON_ANNOTATION, INSTANCE_FINALIZER},
+        names::{self, ABANDON_ANNOTATION, INSTANCE_FINALIZER, SUBMITTED_AS_ANNOTATION},
     },
     colony::{ProcessState, model::FunctionSpec},
     desired,
@@ -114,6 +114,22 @@ fn a_blueprint_of_a_stranger_is_left_alone_whatever_it_says() {
     assert!(matches!(planned(&renamed).sync, Sync::Agreed(intent) if intent.name == "other"));
 }
 
+/// There is one object of a kind, namespace and name at a time: the one that it was made for is gone.
+#[test]
+fn a_restored_instance_takes_its_blueprint_up_again() {
+    let mut found = blueprint("k8s:c/before", 3, &json!({ "size": 2 }));
+    let said = names::submitted_as("c", "before", "ns", "n");
+    found.metadata.annotations.insert(SUBMITTED_AS_ANNOTATION.to_owned(), said);
+    let plan = planned(&snapshot("KubernetesWins", intended(), Some(found.clone())));
+    assert_eq!(plan.steps, []);
+    assert!(matches!(&plan.sync, Sync::Agreed(now) if now.generation == 3), "{:?}", plan.sync);
+    let mut copied = snapshot("KubernetesWins", intended(), Some(found));
+    copied.object.metadata.name = Some("copy".to_owned());
+    copied.object.metadata.annotations =
+        Some([(BLUEPRINT_ANNOTATION.to_owned(), "n".to_owned())].into_iter().collect());
+    assert!(matches!(planned(&copied).sync, Sync::NameTaken(_)));
+}
+
 #[test]
 fn an_edit_travels_one_way() {
     let (old, new) = (json!({ "size": 1 }), json!({ "size": 2 }));
@@ -127,11 +143,25 @@ fn an_edit_travels_one_way() {
     assert!(matches!(&here.sync, Sync::Agreed(now) if now.overruled.is_none() && now.generation == 2));
     // The blueprint was edited.
     let there = json!({ "size": 9, "image": "i" });
-    let replaced = planned(&snapshot("KubernetesWins", agreed(&new), Some(ours(2, &there))));
-    assert_eq!(replaced.steps.len(), 1);
-    let Sync::Agreed(now) = &replaced.sync else { panic!("{:?}", replaced.sync) };
+    // On record before it is undone: the status that would tell of it afterwards may not be written.
+    let told = planned(&snapshot("KubernetesWins", agreed(&new), Some(ours(2, &there))));
+    assert_eq!(told.steps, []);
+    let Sync::Undoes(now) = &told.sync else { panic!("{:?}", told.sync) };
     let overruled = now.overruled.as_deref().unwrap();
     assert!(overruled.contains("spec.size: 2 in Kubernetes, 9 in the colony"), "{overruled}");
+    assert_eq!(now.generation, 2);
+    let recorded = serde_json::to_value(now).unwrap();
+    let replaced = planned(&snapshot("KubernetesWins", recorded.clone(), Some(ours(2, &there))));
+    assert_eq!(replaced.steps.len(), 1);
+    assert!(
+        matches!(&replaced.sync, Sync::Agreed(after) if after.overruled == now.overruled && after.generation == 3)
+    );
+    let equal = planned(&snapshot("KubernetesWins", recorded, Some(ours(3, &new))));
+    assert!(
+        matches!(&equal.sync, Sync::Agreed(after) if after.overruled == now.overruled),
+        "{:?}",
+        equal.sync
+    );
 
     let followed = planned(&snapshot("ColonyWins", agreed(&new), Some(ours(2, &there))));
     let [Step::Kubernetes(KubernetesStep::UpdateSpec { spec, .. })] = followed.steps.as_slice() else {
@@ -150,7 +180,7 @@ fn an_edit_travels_one_way() {
 fn what_this_operator_wrote_is_no_edit_of_the_other_side() {
     let (first, second, third) = (json!({ "size": 1 }), json!({ "size": 3 }), json!({ "size": 2 }));
     let overruled = |world: &InstanceSnapshot| match planned(world).sync {
-        Sync::Agreed(now) => now.overruled,
+        Sync::Agreed(now) | Sync::Undoes(now) => now.overruled,
         other => panic!("{other:?}"),
     };
     let noted = |written: &Value| [(WRITTEN_SPEC_ANNOTATION.to_owned(), hash(written))].into_iter().collect();
@@ -190,6 +220,9 @@ fn a_default_that_nobody_wrote_is_no_edit_of_the_colony() {
     for (policy, writes) in [("ColonyWins", 0), ("Observe", 0), ("KubernetesWins", 1)] {
         let mut world = snapshot(policy, agreed(&one), Some(ours(2, &json!({}))));
         world.object.spec = one.clone();
+        if let Sync::Undoes(told) = planned(&world).sync {
+            world.object.status.as_mut().unwrap().blueprint = Some(told);
+        }
         let plan = planned(&world);
         assert_eq!(plan.steps.len(), writes, "{policy}: {plan}");
         assert!(matches!(plan.sync, Sync::Agreed(_)), "{policy}");
@@ -208,7 +241,12 @@ fn a_field_that_the_kind_does_not_have_is_no_edit() {
 #[test]
 fn a_blueprint_that_was_removed_comes_back_where_kubernetes_owns_it() {
     let spec = json!({ "size": 2 });
-    let remade = planned(&snapshot("KubernetesWins", agreed(&spec), None));
+    let told = planned(&snapshot("KubernetesWins", agreed(&spec), None));
+    assert_eq!(told.steps, []);
+    let Sync::Undoes(recorded) = &told.sync else { panic!("{:?}", told.sync) };
+    assert!(recorded.overruled.as_deref().is_some_and(|said| said.contains("removed in the colony")));
+    let recorded = serde_json::to_value(recorded).unwrap();
+    let remade = planned(&snapshot("KubernetesWins", recorded, None));
     assert_eq!(colony_steps(&remade), ["colony      add blueprint n"]);
     assert!(matches!(&remade.sync, Sync::Agreed(now) if now.overruled.is_some()));
     for policy in ["ColonyWins", "Observe"] {

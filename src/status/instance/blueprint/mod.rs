@@ -19,7 +19,6 @@ use crate::{
         condition::{ConditionType, Reason},
         instance::{InstanceStatus, OWN_STATUS_FIELDS},
         mirror::Mirrored as _,
-        names::blueprint_id,
     },
     colony::model::Blueprint,
     desired::{SharedSpec, instance::as_expression_input},
@@ -86,10 +85,8 @@ pub(super) fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Pr
 
 /// The instance's own blueprint, if it was read.
 fn own<'a>(snapshot: &'a InstanceSnapshot, status: &InstanceStatus) -> Option<&'a Blueprint> {
-    let uid = snapshot.object.metadata.uid.as_deref().unwrap_or_default();
-    let id = blueprint_id(&snapshot.header.cluster, uid);
     status.blueprint.as_ref().filter(|recorded| !recorded.agreed.is_empty())?;
-    snapshot.in_colony.blueprint.known()?.as_ref().filter(|found| found.id == id)
+    snapshot.in_colony.blueprint.known()?.as_ref().filter(|found| snapshot.owns(found))
 }
 
 /// What blocks the instance, if anything.
@@ -218,7 +215,7 @@ fn stuck(outcome: Result<&Outcome, &Problem>) -> Option<(Reason, String)> {
         Sync::Invalid(message) => Some((Reason::BlueprintInvalid, message.clone())),
         Sync::NameTaken(message) => Some((Reason::BlueprintNameTaken, message.clone())),
         Sync::Lost(message) => Some((Reason::BlueprintLost, message.clone())),
-        Sync::None | Sync::Unchanged | Sync::Agreed(_) | Sync::Differs { .. } => None,
+        Sync::None | Sync::Unchanged | Sync::Agreed(_) | Sync::Undoes(_) | Sync::Differs { .. } => None,
     }
 }
 
