@@ -22,6 +22,8 @@ pub struct PodTrouble {
 /// Why a pod does not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PodCause {
+    /// The API server did not ask for a name for its executor.
+    Name,
     /// Its image cannot be pulled.
     Image,
     /// A Secret or `ConfigMap`, or a key of it, is missing.
@@ -52,6 +54,7 @@ impl PodCause {
     #[must_use]
     pub fn reason(self) -> Reason {
         match self {
+            Self::Name => Reason::ExecutorNotNamed,
             Self::Image => Reason::ImageNotPulled,
             Self::Configuration => Reason::ConfigurationMissing,
             Self::Memory => Reason::OutOfMemory,
@@ -67,6 +70,7 @@ impl PodCause {
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
+            Self::Name => "have the operator installed with podIdentities.enabled, or set identity: Shared",
             Self::Image => "correct spec.image, or name a pull secret in spec.template",
             Self::Configuration => "create what it names, or remove it from spec.config",
             Self::Memory => "raise spec.resources.limits.memory, or have it use less",
@@ -86,6 +90,7 @@ impl PodCause {
     #[must_use]
     pub fn remedy_in_template(self) -> &'static str {
         match self {
+            Self::Name => "have the operator installed with podIdentities.enabled",
             Self::Image => {
                 "correct the image or add a pull secret, in the instance or in the template of its kind"
             }
@@ -170,7 +175,11 @@ fn of_pod(pod: &Pod) -> Option<PodTrouble> {
         return Some(trouble);
     }
     let conditions = status.conditions.iter().flatten();
-    let unplaced = conditions.into_iter().find(|one| one.type_ == "PodScheduled" && one.status == "False")?;
+    // Who has set a gate tells why.
+    let is_unplaced = |reason: Option<&str>| reason != Some("SchedulingGated");
+    let unplaced = conditions.into_iter().find(|one| {
+        one.type_ == "PodScheduled" && one.status == "False" && is_unplaced(one.reason.as_deref())
+    })?;
     let message = unplaced.message.as_deref().unwrap_or_default();
     let what = format!("pod {} cannot be placed: {message}", name_of(pod));
     Some(PodTrouble { may_pass: true, cause: PodCause::Placement, what })
