@@ -48,8 +48,6 @@ fn everything() -> Value {
         "podAnnotations": {"note": "b"},
         "nodeSelector": {"kubernetes.io/os": "linux"},
         "tolerations": [{"operator": "Exists"}],
-        "volumes": [{"name": "authority", "secret": {"secretName": "authority"}}],
-        "volumeMounts": [{"name": "authority", "mountPath": "/authority"}],
         "affinity": {"podAntiAffinity": {}},
         "priorityClassName": "high",
         "topologySpreadConstraints": [{"maxSkew": 1}],
@@ -238,6 +236,17 @@ fn conversions_are_reached_where_kinds_may_be_made_up() {
     assert_eq!(only(&objects, "NetworkPolicy")["spec"]["ingress"], json!([]));
     let ports = &only(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"];
     assert_eq!(ports.as_array().unwrap().len(), 1);
+}
+
+/// Such as the authority of the collector's certificate.
+#[test]
+fn further_volumes_are_mounted() {
+    let volume = json!({"name": "authority", "secret": {"secretName": "authority"}});
+    let mount = json!({"name": "authority", "mountPath": "/authority"});
+    let objects = render(OPERATOR, &json!({"volumes": [volume], "volumeMounts": [mount]})).unwrap();
+    let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+    assert_eq!(pod["volumes"][1], volume);
+    assert_eq!(pod["containers"][0]["volumeMounts"][1], mount);
 }
 
 /// The collector of traces is reached where a policy closes all else.
