@@ -52,8 +52,8 @@ pub async fn a_user_of_a_namespace_reads_logs_and_whole_outputs(stage: Stage) {
     assert!(said == whole, "{} bytes of {}", said.len(), whole.len());
     let log = typed(&["logs", "colonyprocess/echo"]).await.unwrap();
     assert!(log.contains("echo"), "what the executor wrote about it: {log:?}");
-    let state = typed(&["process", "colonyprocess/echo"]).await.unwrap();
-    assert!(state.contains("State      Successful"), "{state}");
+    let shown = typed(&["process", "colonyprocess/echo"]).await.unwrap();
+    assert!(shown.contains("State      Successful"), "{shown}");
 
     // The operator's rights are not the user's.
     let path = path.to_str().unwrap();
@@ -69,7 +69,7 @@ pub async fn a_user_of_a_namespace_reads_logs_and_whole_outputs(stage: Stage) {
     assert!(colonies.contains("forbidden"), "{colonies}");
 }
 
-/// A kubeconfig of a service account with the ClusterRole `edit` in the namespace and nothing else.
+/// A kubeconfig of a service account with the `ClusterRole` `edit` in the namespace and nothing else.
 async fn editor(namespace: &str) -> Value {
     let own = ["-n", namespace];
     kubectl(&[&own[..], &["create", "serviceaccount", "editor"]].concat()).await;
