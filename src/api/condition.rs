@@ -78,6 +78,8 @@ pub enum Reason {
     PodsRefused,
     /// The image of a pod cannot be pulled.
     ImageNotPulled,
+    /// API servers did not ask the operator for a name for the executor of a pod.
+    ExecutorNotNamed,
     /// A Secret or `ConfigMap` of a pod, or a key of it, is missing.
     ConfigurationMissing,
     /// A container used more memory than its limit.

@@ -116,6 +116,7 @@ fn unobserved(mut definition: CustomResourceDefinition) -> CustomResourceDefinit
     definition
 }
 
+const WATCH: &[&str] = &["list", "watch"];
 const READ: &[&str] = &["get", "list", "watch"];
 const READ_AND_PATCH: &[&str] = &["get", "list", "watch", "patch"];
 
@@ -237,7 +238,7 @@ kinds! {
         process_condition: None,
         ready_conditions: &[],
         keeps_managed_fields: false,
-        verbs: READ,
+        verbs: WATCH,
         why: "requests follow them",
         why_status: "a RequestFlow shows whether it can be followed",
         why_finalizers: None,

@@ -12,16 +12,19 @@ use crate::{
     runtime::kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
 };
 
-/// The definition of a kind that is called `kind`: by its kind, plural, singular or a short name, alone or with its group.
+/// The definition of a kind that is called `kind`: by its kind, plural, singular or a short name, alone or with its group. None if
+/// the user may not list definitions.
 ///
 /// # Errors
 ///
 /// When there is none, or several; which there are.
-pub(super) async fn find(kubernetes: &Kubernetes, kind: &str) -> Result<ResourceDefinition, Failure> {
+pub(super) async fn find(kubernetes: &Kubernetes, kind: &str) -> Result<Option<ResourceDefinition>, Failure> {
     let api = Api::<ResourceDefinition>::all(kubernetes.calls.clone());
-    let list = call(CALL_TIME_LIMIT, api.list(&ListParams::default())).await;
-    let list = list.map_err(|error| error.explain("list ResourceDefinitions"))?;
-    Ok(choose(list.items, kind)?)
+    match call(CALL_TIME_LIMIT, api.list(&ListParams::default())).await {
+        Ok(list) => Ok(Some(choose(list.items, kind)?)),
+        Err(error) if error.is_forbidden() => Ok(None),
+        Err(error) => Err(error.explain("list ResourceDefinitions").into()),
+    }
 }
 
 fn choose(definitions: Vec<ResourceDefinition>, wanted: &str) -> Result<ResourceDefinition, String> {
@@ -91,16 +94,20 @@ pub(super) fn carried(definition: &ResourceDefinition, namespace: &str, name: &s
             Err(format!("{kind} {name} is mirrored as a blueprint: see colonies blueprint ls"))
         }
         HandlerMode::Compose => {
-            let made: Vec<ObjectKind> = handler.makes().into_iter().collect();
-            let kinds: Vec<String> = made.iter().map(ToString::to_string).collect();
-            let resources: Vec<String> = made.iter().map(resource).collect();
-            Err(format!(
-                "{kind} {name} has no process: it is composed of {}: kubectl get -n {namespace} -l {INSTANCE_LABEL}={name} {}",
-                kinds.join(", "),
-                resources.join(",")
-            ))
+            Err(composed(kind, namespace, name, &handler.makes().into_iter().collect::<Vec<_>>()))
         }
     }
+}
+
+/// That an instance has no process but is made of others, and where to look.
+pub(super) fn composed(kind: &str, namespace: &str, name: &str, made: &[ObjectKind]) -> String {
+    let kinds: Vec<String> = made.iter().map(ToString::to_string).collect();
+    let resources: Vec<String> = made.iter().map(resource).collect();
+    format!(
+        "{kind} {name} has no process: it is composed of {}: kubectl get -n {namespace} -l {INSTANCE_LABEL}={name} {}",
+        kinds.join(", "),
+        resources.join(",")
+    )
 }
 
 /// A kind as kubectl accepts it, with its group to distinguish it from others of its name.

@@ -7,6 +7,7 @@ mod crds;
 mod create;
 mod defined;
 mod definitions;
+mod discovered;
 mod doctor;
 #[cfg(test)]
 mod documented;

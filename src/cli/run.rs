@@ -24,6 +24,7 @@ use crate::{
         metrics::Metrics,
         shutdown::Shutdown,
         telemetry,
+        traces::Traces,
     },
     webhook::{self, EndpointSetup},
 };
@@ -32,6 +33,8 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(2);
 /// How long passes under way may take to end after a signal; less than the 30 s after which a pod is killed.
 const DRAIN: Duration = Duration::from_secs(20);
+/// How long a collector may hold up the end.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
@@ -192,7 +195,10 @@ async fn control(arguments: &Arguments, ground: ControllerSetup, shutdown: &Shut
     }
     metrics.show_leadership(leadership.clone())?;
     let instance = Some(arguments.identity.clone());
-    let services = Services::new(connection, configuration, leadership, clock, metrics, cluster, instance);
+    let traces = Traces::start(&configuration.traces, &cluster, metrics.clone())?;
+    let mut services =
+        Services::new(connection, configuration, leadership, clock, metrics, cluster, instance);
+    services.traces = traces.clone();
     let converting = webhook::start(EndpointSetup {
         settings: services.configuration.conversion.clone(),
         pod_identities: services.configuration.pod_identities.clone(),
@@ -218,6 +224,9 @@ async fn control(arguments: &Arguments, ground: ControllerSetup, shutdown: &Shut
     }
     if let Some(converting) = converting {
         converting.end().await;
+    }
+    if tokio::time::timeout(FLUSH, traces.flush()).await.is_err() {
+        tracing::warn!("some traces were not sent in time");
     }
     Ok(())
 }

@@ -7,7 +7,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Failure, defined};
+use super::{
+    Failure, defined,
+    discovered::{self, Discovered},
+};
 use crate::{
     api::{
         kind::{Kind, OwnKind},
@@ -24,7 +27,7 @@ const PAGE: u32 = 500;
 pub(super) struct ServedKind {
     pub resource: ApiResource,
     pub is_namespaced: bool,
-    /// Its definition, if users defined it.
+    /// Its definition, if users defined it and this user may read that.
     pub definition: Option<ResourceDefinition>,
 }
 
@@ -37,8 +40,21 @@ impl ServedKind {
     pub(super) async fn called(kubernetes: &Kubernetes, kind: &str) -> Result<Self, Failure> {
         match Kind::called(kind).and_then(|kind| kind.info().own.as_ref()) {
             Some(own) => Ok(Self::own(own)),
-            None => Self::defined(defined::find(kubernetes, kind).await?),
+            None => Self::of_users(kubernetes, kind).await,
         }
+    }
+
+    /// The kind of users that kubectl takes by this name. Its definition is left out for a user who may not list definitions.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it cannot be looked up; which there are.
+    pub(super) async fn of_users(kubernetes: &Kubernetes, kind: &str) -> Result<Self, Failure> {
+        if let Some(definition) = defined::find(kubernetes, kind).await? {
+            return Self::defined(definition);
+        }
+        let Discovered { resource, is_namespaced } = discovered::find(kubernetes, kind).await?;
+        Ok(Self { resource, is_namespaced, definition: None })
     }
 
     /// A kind of the operator.

@@ -169,7 +169,7 @@ impl Subject {
         let own = Kind::called(kind).map(Kind::info).filter(|info| info.process_condition.is_some());
         let served = match own.and_then(|info| info.own.as_ref()) {
             Some(own) => ServedKind::own(own),
-            None => ServedKind::defined(defined::find(kubernetes, kind).await?)?,
+            None => ServedKind::of_users(kubernetes, kind).await?,
         };
         if let Some(definition) = &served.definition {
             defined::carried(definition, namespace, name)?;
@@ -196,6 +196,10 @@ impl Subject {
             }
             _ => {
                 let object: Instance = serde_json::from_value(object)?;
+                let made = object.status.as_ref().map_or(&[][..], |status| &status.composed_of);
+                if !made.is_empty() {
+                    return Err(defined::composed(&served.resource.kind, namespace, name, made).into());
+                }
                 let id = of_mirror(&object, &served.resource.kind)?;
                 let of_kind = served.definition.and_then(|definition| definition.spec.handler.colony);
                 (alone(id), in_colony(&object).or(of_kind))

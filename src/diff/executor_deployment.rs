@@ -515,6 +515,7 @@ mod tests {
                 missing_pod: BTreeSet::new(),
                 in_flight: BTreeMap::new(),
                 webhook: Observed::Unknown("not there".to_owned()),
+                is_offered: true,
             });
             fleet
         };

@@ -1,6 +1,9 @@
 //! Whether the API server asks this operator for the names of the executors of new pods.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use jiff::Timestamp;
 use parking_lot::RwLock;
@@ -14,13 +17,14 @@ pub struct IdentityWebhook(Arc<State>);
 
 struct State {
     known: RwLock<Observed<Timestamp>>,
+    is_offered: AtomicBool,
     doubted: Notify,
 }
 
 impl Default for IdentityWebhook {
     fn default() -> Self {
         let known = RwLock::new(Observed::Unknown("the webhook of the operator is being started".to_owned()));
-        Self(Arc::new(State { known, doubted: Notify::new() }))
+        Self(Arc::new(State { known, is_offered: AtomicBool::new(true), doubted: Notify::new() }))
     }
 }
 
@@ -42,6 +46,18 @@ impl IdentityWebhook {
     /// Notes why it does not ask.
     pub fn fails(&self, why: String) {
         *self.0.known.write() = Observed::Unknown(why);
+    }
+
+    /// Notes that the operator is not set up for it: it stays so.
+    pub fn is_not_offered(&self, why: String) {
+        self.0.is_offered.store(false, Ordering::Relaxed);
+        self.fails(why);
+    }
+
+    /// Whether the operator is set up for it.
+    #[must_use]
+    pub fn is_offered(&self) -> bool {
+        self.0.is_offered.load(Ordering::Relaxed)
     }
 
     /// Has it looked at again: a pod was created without a name for its executor.

@@ -5,6 +5,7 @@
 //! parts of.
 
 pub mod blocking;
+pub mod causes;
 pub mod clock;
 pub mod config;
 pub mod http;
@@ -14,3 +15,4 @@ pub mod metrics;
 pub mod serving;
 pub mod shutdown;
 pub mod telemetry;
+pub mod traces;

@@ -29,6 +29,8 @@ pub struct PodIdentities {
     pub in_flight: BTreeMap<String, Timestamp>,
     /// Since when the API server asks the operator for the names of the executors of new pods, or why it does not.
     pub webhook: Observed<Timestamp>,
+    /// Whether the operator is set up for that at all.
+    pub is_offered: bool,
 }
 
 /// Whether a pod waits for something else than its executor before it is scheduled, such as a queue.

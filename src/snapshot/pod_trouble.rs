@@ -25,6 +25,8 @@ const GATED: &str = "SchedulingGated";
 /// Why a pod does not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PodCause {
+    /// The API server did not ask for a name for its executor.
+    Name,
     /// Its image cannot be pulled.
     Image,
     /// A Secret or `ConfigMap`, or a key of it, is missing.
@@ -55,6 +57,7 @@ impl PodCause {
     #[must_use]
     pub fn reason(self) -> Reason {
         match self {
+            Self::Name => Reason::ExecutorNotNamed,
             Self::Image => Reason::ImageNotPulled,
             Self::Configuration => Reason::ConfigurationMissing,
             Self::Memory => Reason::OutOfMemory,
@@ -70,6 +73,7 @@ impl PodCause {
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
+            Self::Name => "have the operator installed with podIdentities.enabled, or set identity: Shared",
             Self::Image => "correct spec.image, or name a pull secret in spec.template",
             Self::Configuration => "create what it names, or remove it from spec.config",
             Self::Memory => "raise spec.resources.limits.memory, or have it use less",
@@ -89,6 +93,7 @@ impl PodCause {
     #[must_use]
     pub fn remedy_in_template(self) -> &'static str {
         match self {
+            Self::Name => "have the operator installed with podIdentities.enabled",
             Self::Image => {
                 "correct the image or add a pull secret, in the instance or in the template of its kind"
             }

@@ -24,5 +24,6 @@ pub mod request;
 pub mod request_flow;
 pub mod request_operator;
 mod summary;
+pub mod trace;
 mod work;
 pub mod work_status;

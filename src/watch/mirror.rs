@@ -139,7 +139,7 @@ impl ProcessReader {
         let mut found = Vec::new();
         for id in ids {
             let asked_at = self.clock.instant();
-            if let Ok(process) = member.process(id).await.or_else(|error| error.into_ended(id)) {
+            if let Ok(process) = member.process(id).await.or_else(|error| error.into_known(id)) {
                 self.absences.present(&Absent::Work(id.to_string()));
                 self.processes.read(member.id(), &process, asked_at);
                 found.push(process);
@@ -300,7 +300,7 @@ impl ProcessReader {
             return Ok(vec![process]);
         }
         let (absent, now) = (Absent::Work(id.to_string()), self.clock.instant());
-        match member.process(id).await.or_else(|error| error.into_ended(id)) {
+        match member.process(id).await.or_else(|error| error.into_known(id)) {
             Ok(process) => {
                 self.absences.present(&absent);
                 self.processes.read(member.id(), &process, asked_at);

@@ -63,8 +63,8 @@ impl Reader {
             Some((name.to_owned(), self.processes.in_flight_until(colony, added)?))
         });
         let in_flight = in_flight.collect();
-        let webhook = self.webhook.known();
-        Some(PodIdentities { registered, secrets, without_pod, missing_pod, in_flight, webhook })
+        let (webhook, is_offered) = (self.webhook.known(), self.webhook.is_offered());
+        Some(PodIdentities { registered, secrets, without_pod, missing_pod, in_flight, webhook, is_offered })
     }
 
     /// The executors that the colony has of a fleet: those that were not removed, and those of pods that are there.

@@ -15,9 +15,8 @@ use crate::{
     },
 };
 
-/// What is to be done where nothing asks.
-pub(super) const NOT_SET_UP: &str =
-    "install the chart of the operator with podIdentities.enabled, or set identity: Shared";
+/// Why nothing asks where nothing is to.
+pub(super) const NOT_SET_UP: &str = "the operator is not set up to name the executors of pods";
 
 /// The webhook that names the executors of pods.
 pub(super) struct IdentityNames {
@@ -35,20 +34,23 @@ pub(super) struct IdentityNames {
 impl IdentityNames {
     /// Sets the webhook up, or notes why it cannot be; whether it is to be tried again soon.
     pub async fn set_up(&self, authorities: &[u8]) -> bool {
-        match self.try_set_up(authorities).await {
+        let Some(name) = &self.configuration else {
+            self.webhook.is_not_offered(NOT_SET_UP.to_owned());
+            return false;
+        };
+        match self.try_set_up(name, authorities).await {
             Ok(()) => {
                 self.webhook.is_set_up(self.clock.now());
                 false
             }
             Err(why) => {
                 self.webhook.fails(why);
-                self.configuration.is_some()
+                true
             }
         }
     }
 
-    async fn try_set_up(&self, authorities: &[u8]) -> Result<(), String> {
-        let Some(name) = &self.configuration else { return Err(NOT_SET_UP.to_owned()) };
+    async fn try_set_up(&self, name: &str, authorities: &[u8]) -> Result<(), String> {
         let configurations = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
         let found = call(CALL_TIME_LIMIT, configurations.get_opt(name))
             .await
@@ -57,7 +59,7 @@ impl IdentityNames {
         let is_it = |webhook: &MutatingWebhook| webhook.name == IDENTITY_WEBHOOK;
         let Some(index) = webhooks.iter().position(is_it) else {
             return Err(format!(
-                "MutatingWebhookConfiguration {name} does not exist or lacks {IDENTITY_WEBHOOK}: {NOT_SET_UP}"
+                "MutatingWebhookConfiguration {name} does not exist or lacks {IDENTITY_WEBHOOK}"
             ));
         };
         let known = webhooks[index].client_config.ca_bundle.as_ref();

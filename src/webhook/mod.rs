@@ -100,7 +100,7 @@ pub fn start(grounds: EndpointSetup) -> Option<Serving> {
     let settings = &grounds.settings;
     let Some(address) = address_of(settings, &grounds.namespace) else {
         grounds.endpoint.fails(format!("the operator has no address for it: {NO_ADDRESS}"));
-        grounds.identity_webhook.fails(identities::NOT_SET_UP.to_owned());
+        grounds.identity_webhook.is_not_offered(identities::NOT_SET_UP.to_owned());
         return None;
     };
     let stop = Shutdown::default();

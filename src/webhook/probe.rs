@@ -11,7 +11,10 @@ use rustls::{
 };
 
 use crate::{
-    runtime::kubernetes::{CALL_TIME_LIMIT, call},
+    runtime::{
+        causes,
+        kubernetes::{CALL_TIME_LIMIT, call},
+    },
     snapshot::{ConversionAddress, ConversionEndpoint},
 };
 
@@ -60,7 +63,7 @@ pub async fn answers_at(endpoint: &ConversionEndpoint, place: Option<SocketAddr>
     };
     let client = client.build().map_err(|error| error.to_string())?;
     let unanswered = |why: String| format!("{url} does not answer yet: {why}");
-    let answer = client.get(&url).send().await.map_err(|error| unanswered(explain(&error)))?;
+    let answer = client.get(&url).send().await.map_err(|error| unanswered(causes::explain(&error)))?;
     if answer.status().is_success() { Ok(()) } else { Err(unanswered(answer.status().to_string())) }
 }
 
@@ -92,20 +95,6 @@ pub(super) fn host(address: &ConversionAddress) -> String {
             host.trim_start_matches('[').trim_end_matches(']').to_owned()
         }
     }
-}
-
-/// An error with what caused it: the message of reqwest alone only tells that there was one.
-fn explain(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -16,28 +16,6 @@ const NAMED: usize = 5;
 /// The one version of the contract that is spoken.
 const REVIEW_API_VERSION: &str = "apiextensions.k8s.io/v1";
 
-/// What the values of a JSON text take in memory, at most and roughly: a map has room for eleven entries from the first one
-/// on, and a list grows by doubling.
-pub(super) fn weight(json: &[u8]) -> usize {
-    const VALUE: usize = 64;
-    const MAP: usize = 640;
-    let (mut weight, mut is_text, mut is_escaped) = (json.len(), false, false);
-    for byte in json {
-        if is_text {
-            is_text = is_escaped || *byte != b'"';
-            is_escaped = !is_escaped && *byte == b'\\';
-            continue;
-        }
-        match byte {
-            b'"' => is_text = true,
-            b',' | b'[' | b':' => weight += VALUE,
-            b'{' => weight += MAP,
-            _ => {}
-        }
-    }
-    weight
-}
-
 /// Reads what an API server asks.
 pub(super) fn read(body: &[u8]) -> Result<ConversionRequest, String> {
     let review: ConversionReview =
@@ -206,15 +184,6 @@ mod tests {
                 let _ = answer(request, Ok(&converter));
             }
         }
-    }
-
-    #[test]
-    fn values_weigh_more_than_their_text_and_texts_do_not() {
-        assert_eq!(weight(br#""a,[{\"","#), 9 + 64);
-        let zeros = format!("[{}0]", "0,".repeat(1000));
-        assert!(weight(zeros.as_bytes()) > 1000 * size_of::<Value>());
-        let ordinary = review(&vec!["3"; 100]).to_string();
-        assert!(weight(ordinary.as_bytes()) < 32 * ordinary.len(), "{}", ordinary.len());
     }
 
     #[test]

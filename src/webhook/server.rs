@@ -29,12 +29,15 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{converters::Converters, pods, review};
-use crate::act::pod_executor_end;
-use crate::runtime::{
-    clock::Clock,
-    metrics::{ConversionResult, Metrics},
-    serving::{self, Clients, ConnectionLimits},
-    shutdown::Shutdown,
+use crate::{
+    act::pod_executor_end,
+    colony,
+    runtime::{
+        clock::Clock,
+        metrics::{ConversionResult, Metrics},
+        serving::{self, Clients, ConnectionLimits},
+        shutdown::Shutdown,
+    },
 };
 
 /// Largest request, in bytes. An API server asks for all objects of a list at once, of which each has at most 1.5 MiB; it
@@ -177,7 +180,7 @@ impl Shared {
             let body_room = if length > SHORT { Some(room(&self.bodies, length).await?) } else { None };
             let body = axum::body::to_bytes(body, length).await;
             let body = body.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
-            let weight = review::weight(&body);
+            let weight = colony::weight(&body);
             if weight > VALUES_MAX {
                 let why = format!(
                     "the values of the request take more than {VALUES_MAX} bytes of memory: list the objects in smaller pages"

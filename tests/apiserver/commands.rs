@@ -44,6 +44,14 @@ async fn printed(stage: &Stage, words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What the page about the commands shows of one.
+fn documented(command: &str) -> String {
+    let page = include_str!("../../docs/cli.md");
+    let (_, after) = page.split_once(&format!("$ kubectl colony {command}\n")).unwrap();
+    let end = ["```", "$ "].iter().filter_map(|end| after.find(end)).min().unwrap();
+    after[..end].to_owned()
+}
+
 /// Why a command fails.
 async fn refused(stage: &Stage, words: &[&str]) -> String {
     failed(words, &typed(stage, words).output().await.unwrap())
@@ -101,10 +109,8 @@ async fn finished_work_is_shown_given_out_and_run_again_once() {
             serde_json::from_str(&printed(stage, &["output", "cproc/encode", "-o", "json"]).await).unwrap();
         assert_eq!(values, json!([long]));
 
-        assert_eq!(
-            printed(stage, &["rerun", "colonyprocess/encode"]).await,
-            "colonyprocess/encode-rerun-1 created\n"
-        );
+        let again = printed(stage, &["rerun", "colonyprocess/encode"]).await;
+        assert_eq!(again, documented("rerun colonyprocess/encode"));
         let error = refused(stage, &["rerun", "colonyprocess/encode"]).await;
         assert!(error.contains("colonyprocess/encode-rerun-1 runs it again already"), "{error}");
         let again = assigned(&executor).await;
@@ -147,7 +153,8 @@ async fn work_is_cancelled_and_schedules_are_triggered_by_hand() {
     with_operator(&connection, "commands-decide", async |stage| {
         apply(stage, "waiting", "unserved").await;
         stage.until_state::<ColonyProcess>("waiting", WorkState::Waiting).await;
-        assert_eq!(printed(stage, &["cancel", "colonyprocess/waiting"]).await, "colonyprocess/waiting is being cancelled\n");
+        let cancelled = printed(stage, &["cancel", "colonyprocess/waiting"]).await;
+        assert_eq!(cancelled.replace("waiting", "train"), documented("cancel colonyprocess/train"));
         stage.until_state::<ColonyProcess>("waiting", WorkState::Cancelled).await;
         assert_eq!(printed(stage, &["cancel", "colonyprocess/waiting"]).await, "colonyprocess/waiting has ended already\n");
 
@@ -165,6 +172,9 @@ async fn work_is_cancelled_and_schedules_are_triggered_by_hand() {
             "processTemplate": { "spec": { "colony": stage.colony.name, "function": "report", "conditions": { "executorType": "unserved" } } } } });
         stage.create::<ColonyCron>(cron).await.unwrap();
         let first = printed(stage, &["trigger", "colonycron/yearly"]).await;
+        let shown = documented("trigger colonycron/report");
+        let without_minute = |text: &str| text.replace(|letter: char| letter.is_ascii_digit(), "").replace("yearly", "report");
+        assert_eq!(without_minute(&first), without_minute(&shown));
         let run = first.strip_prefix("colonyprocess/").and_then(|rest| rest.strip_suffix(" created\n")).unwrap().to_owned();
         let second = typed(stage, &["trigger", "ccron/yearly"]).output().await.unwrap();
         let told = format!("{}{}", String::from_utf8_lossy(&second.stdout), String::from_utf8_lossy(&second.stderr));

@@ -529,34 +529,21 @@ async fn steps_are_one_graph_in_a_colony() {
 }
 
 const HELD: &str = r#"
-apiVersion: colonies.io/v1
-kind: ResourceDefinition
-metadata: {name: helds.test.example.com}
-spec:
-  group: test.example.com
-  names: {kind: Held, plural: helds}
-  versions:
-    - name: v1
-      storage: true
-      schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {text: {type: string}}}}}}
-  handler:
-    mode: compose
-    resources:
-      - id: taken
-        adoptionPolicy: adopt
-        managementPolicies: [Observe, Update]
-        drift: {ignoreFields: [data.theirs]}
-        template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${self.metadata.name}-taken"}, data: {text: "${self.spec.text}", theirs: first}}
-      - id: watched
-        drift: {policy: DetectOnly}
-        template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${self.metadata.name}-watched"}, data: {text: "${self.spec.text}"}}
+- id: taken
+  adoptionPolicy: adopt
+  managementPolicies: [Observe, Update]
+  drift: {ignoreFields: [data.theirs]}
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${self.metadata.name}-taken"}, data: {text: "${self.spec.text}", theirs: first}}
+- id: watched
+  drift: {policy: DetectOnly}
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${self.metadata.name}-watched"}, data: {text: "${self.spec.text}"}}
 "#;
 
 /// What is there already is taken over and stays when its instance goes; what others change is left where that is wanted.
 #[tokio::test]
 async fn what_was_there_before_is_adopted_and_drift_is_left_where_it_may_be() {
     with_operator("adopt", async |namespace, _, _| {
-        let helds = OwnKind::new(namespace, HELD);
+        let helds = OwnKind::of_text(namespace, "Held", HELD);
         helds.define_until_ready().await;
         let maps: Api<ConfigMap> = namespace.api();
         helds.create("one", json!({ "text": "a" })).await;

@@ -318,6 +318,35 @@ async fn a_tenant_with_edit_gets_nothing_of_the_operators() {
     .await;
 }
 
+/// What a node puts out is what those that wait for it are given: neither is read, and all that they are is known.
+#[tokio::test]
+async fn an_output_of_20_mib_of_a_node_holds_up_no_workflow() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "doors-huge-node", async |stage| {
+        let executor = stage.colony.executor("worker", "encoder").await;
+        let node = |name: &str, kind: &str, after: &[&str]| json!({ "name": name, "function": "f", "dependencies": after, "conditions": { "executorType": kind } });
+        let nodes = [node("first", "encoder", &[]), node("second", "unserved", &["first"])];
+        let graph = json!({ "metadata": { "name": "huge" }, "spec": { "colony": stage.colony.name, "nodes": nodes } });
+        stage.create::<ColonyWorkflow>(graph).await.unwrap();
+        let first = assigned(&executor).await.id;
+        let closed = executor.close_successful(&first, &[json!("x".repeat(20 << 20))]).await;
+        assert!(closed.is_ok() || matches!(closed, Err(Error::TooLarge { .. })), "{closed:?}");
+        let told = stage
+            .until_status::<ColonyWorkflow>("huge", "knows both nodes", |status| {
+                let states: Vec<WorkState> = status.nodes.iter().map(|node| node.state).collect();
+                states == [WorkState::Succeeded, WorkState::Waiting]
+                    && status.nodes[1].waits_for.as_deref().is_some_and(|why| why.contains("unserved"))
+            })
+            .await;
+        assert_eq!(told.progress.as_deref(), Some("1/2"));
+        stage.patch::<ColonyWorkflow>("huge", json!({ "cancel": true })).await.unwrap();
+        stage.until_state::<ColonyWorkflow>("huge", WorkState::Cancelled).await;
+        stage.api::<ColonyWorkflow>().delete("huge", &DeleteParams::default()).await.unwrap();
+        stage.until_gone::<ColonyWorkflow>("huge").await;
+    })
+    .await;
+}
+
 /// One output that is too large is told by its name; it holds up neither other work nor its own deletion.
 #[tokio::test]
 async fn an_output_of_20_mib_is_told_and_holds_up_no_other() {

@@ -24,40 +24,14 @@ use crate::{
 };
 
 const INNER: &str = r#"
-apiVersion: colonies.io/v1
-kind: ResourceDefinition
-metadata: {name: inners.test.example.com}
-spec:
-  group: test.example.com
-  names: {kind: Inner, plural: inners}
-  versions:
-    - name: v1
-      storage: true
-      schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {text: {type: string}}}}}}
-  handler:
-    mode: compose
-    resources:
-      - id: taken
-        adoptionPolicy: adopt-or-create
-        template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${self.metadata.name}"}, data: {text: "${self.spec.text}"}}
+- id: taken
+  adoptionPolicy: adopt-or-create
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${self.metadata.name}"}, data: {text: "${self.spec.text}"}}
 "#;
 
 const OUTER: &str = r#"
-apiVersion: colonies.io/v1
-kind: ResourceDefinition
-metadata: {name: outers.test.example.com}
-spec:
-  group: test.example.com
-  names: {kind: Outer, plural: outers}
-  versions:
-    - name: v1
-      storage: true
-      schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {text: {type: string}}}}}}
-  handler:
-    mode: compose
-    resources:
-      - id: inner
-        template: {apiVersion: test.example.com/v1, kind: Inner, metadata: {name: "${self.metadata.name}"}, spec: {text: "${self.spec.text}"}}
+- id: inner
+  template: {apiVersion: test.example.com/v1, kind: Inner, metadata: {name: "${self.metadata.name}"}, spec: {text: "${self.spec.text}"}}
 "#;
 
 /// Runs a test with an operator that knows the policies of the chart, without a colony.
@@ -86,7 +60,8 @@ fn policies(namespace: &TestNamespace) -> Vec<String> {
 #[tokio::test]
 async fn parts_that_adopt_need_the_right_to_delete_what_they_take_over() {
     with_operator("nested-adopt", async |namespace, _, _| {
-        let [inners, outers] = [INNER, OUTER].map(|definition| OwnKind::new(namespace, definition));
+        let inners = OwnKind::of_text(namespace, "Inner", INNER);
+        let outers = OwnKind::of_text(namespace, "Outer", OUTER);
         let group = outers.resource.group.clone();
         install_for(&namespace.kubernetes, namespace, &[&group]).await;
         inners.define_until_ready().await;
@@ -127,7 +102,7 @@ async fn parts_that_adopt_need_the_right_to_delete_what_they_take_over() {
 #[tokio::test]
 async fn a_kind_says_that_a_policy_or_its_binding_is_missing() {
     with_operator("policies-missing", async |namespace, operator, turn| {
-        let inners = OwnKind::new(namespace, INNER);
+        let inners = OwnKind::of_text(namespace, "Inner", INNER);
         let group = inners.resource.group.clone();
         inners.define().await;
         let missing = inners

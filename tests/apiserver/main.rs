@@ -46,6 +46,8 @@ mod definitions;
 #[cfg(test)]
 mod deletion;
 #[cfg(test)]
+mod describe;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod doors;
@@ -99,6 +101,8 @@ mod restore;
 mod results;
 #[cfg(test)]
 mod status;
+#[cfg(test)]
+mod traces;
 #[cfg(test)]
 mod waiting;
 #[cfg(test)]

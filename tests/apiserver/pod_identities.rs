@@ -24,8 +24,9 @@ use serde_json::json;
 
 use crate::support::{
     cluster::connect_with_crds,
+    conditions::Conditions as _,
     operator::{Operator, Signal, configuration},
-    stage::{SOON, Stage, with_configured_operator},
+    stage::{SOON, Stage, with_configured_operator, with_operator},
     wait::eventually,
 };
 
@@ -81,6 +82,20 @@ impl Webhook {
     async fn remove(self) {
         self.all.delete(&self.name, &DeleteParams::default()).await.unwrap();
     }
+}
+
+/// Runs a test with an operator that names the executors of pods.
+async fn with_webhook(test: &str, body: impl AsyncFnOnce(&mut Stage, &Webhook)) {
+    let connection = connect_with_crds().await;
+    let webhook = Webhook::of(test, &connection);
+    let configure = |configuration: &mut OperatorConfiguration| webhook.configure(configuration);
+    with_configured_operator(&connection, test, configure, async |stage| {
+        webhook.create(&stage.namespace.name).await;
+        webhook.until_set_up().await;
+        body(stage, &webhook).await;
+    })
+    .await;
+    webhook.remove().await;
 }
 
 /// The executors of a fleet that the colony has not removed, by name.
@@ -143,11 +158,7 @@ async fn until_registered(stage: &Stage, count: usize) -> BTreeSet<String> {
 /// The main job: as many executors as pods, through scaling, a new revision, the loss of a pod and the end.
 #[tokio::test]
 async fn each_pod_is_an_executor_of_its_own() {
-    let connection = connect_with_crds().await;
-    let webhook = Webhook::of("own", &connection);
-    let configure = |configuration: &mut OperatorConfiguration| webhook.configure(configuration);
-    with_configured_operator(&connection, "own-identities", configure, async |stage| {
-        webhook.create(&stage.namespace.name).await;
+    with_webhook("own-identities", async |stage, _| {
         stage.apply("encoders", &json!({ "replicas": 3, "identity": "PerPod" })).await;
         let first = until_registered(stage, 3).await;
         let object = stage.wait_until_ready("encoders", 3).await;
@@ -189,18 +200,12 @@ async fn each_pod_is_an_executor_of_its_own() {
         assert_eq!(executors(stage).await.len(), 0, "no executor outlives its fleet");
     })
     .await;
-    webhook.remove().await;
 }
 
 /// While the operator is away, pods are created without a name. They never start, and others take their place.
 #[tokio::test]
 async fn pods_that_are_created_while_the_operator_is_away_are_replaced() {
-    let connection = connect_with_crds().await;
-    let webhook = Webhook::of("away", &connection);
-    let configure = |configuration: &mut OperatorConfiguration| webhook.configure(configuration);
-    with_configured_operator(&connection, "own-away", configure, async |stage| {
-        webhook.create(&stage.namespace.name).await;
-        webhook.until_set_up().await;
+    with_webhook("own-away", async |stage, webhook| {
         stage.apply("encoders", &json!({ "replicas": 1, "identity": "PerPod" })).await;
         let before = until_registered(stage, 1).await;
         stage.operator.signal(Signal::Kill);
@@ -225,18 +230,12 @@ async fn pods_that_are_created_while_the_operator_is_away_are_replaced() {
         assert!(after.is_superset(&before), "the pod that had a name serves on: {before:?} of {after:?}");
     })
     .await;
-    webhook.remove().await;
 }
 
 /// Both ways: each identity serves until the pods of the other have come up, and leaves nothing.
 #[tokio::test]
 async fn a_fleet_changes_between_one_identity_and_many() {
-    let connection = connect_with_crds().await;
-    let webhook = Webhook::of("modes", &connection);
-    let configure = |configuration: &mut OperatorConfiguration| webhook.configure(configuration);
-    with_configured_operator(&connection, "own-modes", configure, async |stage| {
-        webhook.create(&stage.namespace.name).await;
-        webhook.until_set_up().await;
+    with_webhook("own-modes", async |stage, _| {
         stage.apply("encoders", &json!({ "replicas": 2 })).await;
         stage.wait_until_ready("encoders", 2).await;
         let shared = executors(stage).await;
@@ -266,5 +265,27 @@ async fn a_fleet_changes_between_one_identity_and_many() {
             .await;
     })
     .await;
-    webhook.remove().await;
+}
+
+/// Waiting does not help: the object says what does, and so does `doctor`.
+#[tokio::test]
+async fn a_fleet_says_that_nothing_names_the_executors_of_its_pods() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "own-without", async |stage| {
+        stage.apply("encoders", &json!({ "replicas": 1, "identity": "PerPod" })).await;
+        let told = stage
+            .until_status::<ExecutorDeployment>("encoders", "says so", |status| {
+                status.reason("Ready") == "ExecutorNotNamed"
+            })
+            .await;
+        let said = told.message("Ready");
+        assert!(told.is_true("Degraded") && said.contains("podIdentities.enabled"), "{said}");
+        assert_eq!(told.state.as_deref(), Some("ExecutorNotNamed"));
+        let (_, found) = crate::doctor::doctor_with(&stage.namespace.name, &[]);
+        let seen = found.to_string();
+        assert!(seen.contains("ExecutorNotNamed"), "{seen}");
+        stage.change("encoders", &json!({ "identity": null })).await;
+        stage.wait_until_ready("encoders", 1).await;
+    })
+    .await;
 }

@@ -2,8 +2,10 @@
 
 use std::{fs, path::Path, process::Command};
 
+use colonyos_operator::runtime::config::OperatorConfiguration;
 use k8s_openapi::api::{
     authentication::v1::TokenRequest,
+    authorization::v1::SubjectAccessReview,
     core::v1::{Namespace, ServiceAccount},
 };
 use kube::{
@@ -28,12 +30,12 @@ use crate::{
 const RIGHTS: [&str; 5] = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
 
 /// The accounts and rights of a release, those of its test included. They go with the namespace.
-async fn install(stage: &Stage) {
+async fn install(stage: &Stage, values: &str) {
     let namespace = &stage.namespace.name;
     let helm = environment::variable("HELM").unwrap_or_else(|| "helm".to_owned());
     let output = Command::new(&helm)
         .args(["template", namespace, "charts/colonyos-operator", "--namespace", namespace])
-        .args(["--kube-version", "1.36.0", "--set-json", &format!("watchNamespaces={}", json!([namespace]))])
+        .args(["--kube-version", "1.36.0", "--set-json", values])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .output()
         .unwrap_or_else(|error| panic!("failed to start {helm}: {error}; `cargo xtask test` provides it"));
@@ -59,7 +61,7 @@ async fn install(stage: &Stage) {
 }
 
 /// Runs doctor as the test's account, as the pod does; whether it found the release healthy, and all that it found.
-async fn doctor(stage: &Stage) -> (bool, Value) {
+async fn doctor(stage: &Stage, configuration: &OperatorConfiguration) -> (bool, Value) {
     let namespace = &stage.namespace.name;
     let name = format!("{namespace}-colonyos-operator");
     let accounts: Api<ServiceAccount> = stage.namespace.api();
@@ -77,7 +79,7 @@ async fn doctor(stage: &Stage) -> (bool, Value) {
         path
     };
     let kubeconfig = file("kubeconfig", kubeconfig.to_string());
-    let configuration = file("operator.yaml", serde_norway::to_string(&elected(namespace)).unwrap());
+    let configuration = file("operator.yaml", serde_norway::to_string(configuration).unwrap());
     let output = Command::new(env!("CARGO_BIN_EXE_colonyos-operator"))
         .args(["doctor", "--output", "json", "--namespace", namespace, "--account", &name, "--config"])
         .arg(configuration)
@@ -95,10 +97,10 @@ async fn a_release_is_tested_by_an_account_that_reads_no_secret() {
     let connection = connect_with_crds().await;
     with_configured_operator(&connection, "release", by_lease, async |stage| {
         let (namespace, colony) = (stage.namespace.name.clone(), stage.colony.name.clone());
-        install(stage).await;
+        install(stage, &format!("watchNamespaces={}", json!([namespace]))).await;
         // Roles are heeded a moment later.
         let found = eventually("the release is healthy", SOON, async || {
-            let (is_healthy, found) = doctor(stage).await;
+            let (is_healthy, found) = doctor(stage, &elected(&namespace)).await;
             is_healthy.then_some(found.clone()).ok_or_else(|| format!("{found:#}"))
         })
         .await;
@@ -114,7 +116,7 @@ async fn a_release_is_tested_by_an_account_that_reads_no_secret() {
         stage.operator.signal(Signal::Terminate);
         stage.operator.wait_for_end(SOON).await;
         eventually("the release is not healthy", SOON, async || {
-            let (is_healthy, found) = doctor(stage).await;
+            let (is_healthy, found) = doctor(stage, &elected(&namespace)).await;
             let says = |check: &str| {
                 let findings = found["findings"].as_array().unwrap();
                 findings.iter().any(|one| one["check"] == check && one["verdict"] == "failure")
@@ -123,6 +125,44 @@ async fn a_release_is_tested_by_an_account_that_reads_no_secret() {
             is_told.then_some(()).ok_or_else(|| format!("{found:#}"))
         })
         .await;
+    })
+    .await;
+}
+
+/// Of the Secrets of a cluster, those of the listed namespaces and of its own are enough.
+#[tokio::test]
+async fn a_release_needs_the_secrets_of_the_listed_namespaces_alone() {
+    let connection = connect_with_crds().await;
+    with_configured_operator(&connection, "release-secrets", by_lease, async |stage| {
+        let namespace = stage.namespace.name.clone();
+        install(stage, &format!("secretNamespaces={}", json!([namespace]))).await;
+        let mut configuration = elected(&namespace);
+        configuration.watch_namespaces = Vec::new();
+        configuration.secret_namespaces = vec![namespace.clone()];
+        let found = eventually("all permissions are granted", SOON, async || {
+            let (_, found) = doctor(stage, &configuration).await;
+            let permissions =
+                found["findings"].as_array().unwrap().iter().find(|one| one["check"] == "permissions");
+            let is_ok = permissions.is_some_and(|one| one["verdict"] == "ok");
+            is_ok.then_some(found.clone()).ok_or_else(|| format!("{found:#}"))
+        })
+        .await;
+        assert!(finding(&found, "permissions")["seen"].as_str().unwrap().contains("granted"), "{found:#}");
+
+        let account = format!("system:serviceaccount:{namespace}:{namespace}-colonyos-operator");
+        let reviews = Api::<SubjectAccessReview>::all(connection.calls.clone());
+        let may = async |verb: &str, resource: &str, place: &str| {
+            let asked = json!({ "spec": { "user": account, "resourceAttributes": {
+                "verb": verb, "resource": resource, "namespace": place,
+            } } });
+            let asked = serde_json::from_value(asked).unwrap();
+            reviews.create(&PostParams::default(), &asked).await.unwrap().status.unwrap().allowed
+        };
+        for verb in ["get", "create", "patch", "delete"] {
+            assert!(may(verb, "secrets", &namespace).await, "{verb}");
+            assert!(!may(verb, "secrets", "default").await, "{verb}");
+        }
+        assert!(may("list", "pods", "default").await, "it looks after objects everywhere");
     })
     .await;
 }

@@ -13,7 +13,11 @@ use colonyos_operator::{
     runtime::config::OperatorConfiguration,
 };
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{Api, Resource as _};
+use kube::{
+    Api, Resource as _,
+    api::{DeleteParams, PostParams},
+    core::DynamicObject,
+};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -22,9 +26,10 @@ use crate::support::{
     cluster::connect_with_crds,
     colony::assigned,
     commands::kubectl,
-    environment,
+    environment, kinds,
     namespace::{TestNamespace, in_namespace},
     object,
+    own_kind::{OwnKind, is_ready},
     stage::{SOON, Stage, with_configured_operator},
     wait::eventually,
 };
@@ -62,6 +67,10 @@ async fn install(stage: &Stage, port: u16) -> String {
             "templates/rbac-serving.yaml",
             "--show-only",
             "templates/conversion-service.yaml",
+            "--show-only",
+            "templates/rbac-kinds.yaml",
+            "--set",
+            &format!("userKinds.groups={{{}}}", kinds::group(&stage.namespace)),
         ])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .output()
@@ -171,6 +180,7 @@ async fn who_may_edit_a_namespace_reads_its_logs_and_whole_outputs() {
                 let viewer = User::with_role("view", &lab, folder.path());
                 let place = Place { stage, service, port: results };
                 place.commands(&lab, &other, &editor, &output).await;
+                place.kind_of_users(&lab, &editor).await;
                 place.endpoint(&lab, &other, &editor, &viewer).await;
             })
             .await;
@@ -191,7 +201,10 @@ impl Place<'_> {
         let built = env!("CARGO_BIN_EXE_colonyos-operator");
         let mut typed = Command::new(environment::variable("OPERATOR_BIN").as_deref().unwrap_or(built));
         typed.args(words).args(["--namespace", &namespace.name, "--kubeconfig"]).arg(&user.kubeconfig);
-        typed.args(["--operator-namespace", &self.stage.namespace.name, "--operator-service", &self.service]);
+        if ["logs", "output", "process"].contains(&words[0]) {
+            typed.args(["--operator-namespace", &self.stage.namespace.name]);
+            typed.args(["--operator-service", &self.service]);
+        }
         typed.kill_on_drop(true).output().await.unwrap()
     }
 
@@ -217,6 +230,47 @@ impl Place<'_> {
         let refused = self.command(editor, other, &["output", "colonyprocess/encode"]).await;
         let said = String::from_utf8_lossy(&refused.stderr);
         assert!(!refused.status.success() && said.contains("forbidden"), "{said}");
+    }
+
+    /// An object of a kind whose definition the user may not read.
+    async fn kind_of_users(&self, lab: &TestNamespace, editor: &User) {
+        let mut kind = OwnKind::of(self.stage);
+        // There is no executor to clean up.
+        kind.whole["spec"]["handler"].as_object_mut().unwrap().remove("cleanupFunction");
+        kind.define_until_ready().await;
+        let instances = Api::<DynamicObject>::namespaced_with(
+            self.stage.namespace.kubernetes.calls.clone(),
+            &lab.name,
+            &kind.resource,
+        );
+        let spec = json!({ "image": "m", "framework": "onnx" });
+        let object = DynamicObject::new("resnet", &kind.resource).data(json!({ "spec": spec }));
+        instances.create(&PostParams::default(), &object).await.unwrap();
+        let executor_type = kind.whole["spec"]["handler"]["executorType"].as_str().unwrap();
+        let executor = self.stage.colony.executor("trainer", executor_type).await;
+        let process = assigned(&executor).await;
+        executor.add_log(&process.id, "loaded\n").await.unwrap();
+        executor.close_successful(&process.id, &[json!({ "endpoint": "e", "replicas": 1 })]).await.unwrap();
+        object::until(&instances, "resnet", "is ready", is_ready).await;
+        let object = format!("{}/resnet", kind.resource.kind.to_lowercase());
+        let listing = self.command(editor, lab, &["get", "resourcedefinitions"]).await;
+        assert!(!listing.status.success(), "{listing:?}");
+        for (words, says) in [
+            (vec!["get", &object], "resnet"),
+            (vec!["get", &kind.resource.plural], "resnet"),
+            (vec!["explain", &object], "Ready"),
+            (vec!["logs", &object], "loaded\n"),
+            (vec!["output", &object], "\"endpoint\":\"e\""),
+        ] {
+            let found = self.command(editor, lab, &words).await;
+            let said = String::from_utf8_lossy(&found.stdout);
+            assert!(found.status.success() && said.contains(says), "{words:?}: {found:?}");
+        }
+        let unknown = self.command(editor, lab, &["get", "nonsense/resnet"]).await;
+        assert!(String::from_utf8_lossy(&unknown.stderr).contains("kubectl api-resources"), "{unknown:?}");
+        instances.delete("resnet", &DeleteParams::default()).await.unwrap();
+        object::until_gone(&instances, "resnet").await;
+        kind.remove().await;
     }
 
     async fn get(&self, token: Option<&str>, path: &str) -> (u16, Value) {

@@ -106,7 +106,7 @@ fn the_operator_understands_the_configuration_that_the_chart_writes() {
 }
 
 /// What the chart writes into the configuration itself, and users cannot set.
-const WRITTEN_BY_THE_CHART: [&str; 9] = [
+const WRITTEN_BY_THE_CHART: [&str; 10] = [
     "/conversion/bindAddress",
     "/conversion/secretName",
     "/conversion/serviceName",
@@ -115,6 +115,7 @@ const WRITTEN_BY_THE_CHART: [&str; 9] = [
     "/http/bindAddress",
     "/kindPolicies",
     "/results/bindAddress",
+    "/secretNamespaces",
     "/watchNamespaces",
 ];
 
@@ -237,6 +238,40 @@ fn conversions_are_reached_where_kinds_may_be_made_up() {
     assert_eq!(ports.as_array().unwrap().len(), 1);
 }
 
+/// Such as the authority of the collector's certificate.
+#[test]
+fn further_volumes_are_mounted() {
+    let volume = json!({"name": "authority", "secret": {"secretName": "authority"}});
+    let mount = json!({"name": "authority", "mountPath": "/authority"});
+    let objects = render(OPERATOR, &json!({"volumes": [volume], "volumeMounts": [mount]})).unwrap();
+    let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+    assert_eq!(pod["volumes"][1], volume);
+    assert_eq!(pod["containers"][0]["volumeMounts"][1], mount);
+}
+
+/// The collector of traces is reached where a policy closes all else.
+#[test]
+fn traces_leave_by_the_port_of_their_collector() {
+    let ports = |configuration: Value| {
+        let values = json!({"networkPolicy": {"enabled": true}, "configuration": configuration});
+        let objects = render(OPERATOR, &values).unwrap();
+        let text = only(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap().to_owned();
+        config::parse(&text, Path::new("config.yaml")).unwrap();
+        let egress = only(&objects, "NetworkPolicy")["spec"]["egress"].as_array().unwrap().clone();
+        egress.last().unwrap()["ports"].clone()
+    };
+    let closed = ports(json!({}));
+    for (endpoint, port) in
+        [("http://collector:4318", 4318), ("https://o.example.com/x", 443), ("http://collector", 80)]
+    {
+        let traces = json!({"traces": {"endpoint": endpoint}});
+        assert_eq!(ports(traces), json!([{"port": port}]), "{endpoint}");
+    }
+    assert_eq!(ports(json!({"traces": {"endpoint": ""}})), closed);
+    let refused = render(OPERATOR, &json!({"configuration": {"traces": {"endpoint": "collector:4318"}}}));
+    assert!(refused.is_err());
+}
+
 /// Users reach the operator by the service proxy of the API server, at a port of its own, and by no other way.
 #[test]
 fn logs_and_outputs_are_reached_through_the_api_server() {
@@ -345,6 +380,7 @@ fn values_that_make_no_sense_are_refused() {
         (json!({"configuration": {"concurrency": 0}}), "/configuration/concurrency"),
         (json!({"configuration": {"watchNamespaces": ["a"]}}), "watchNamespaces"),
         (json!({"watchNamespaces": ["No_Name"]}), "/watchNamespaces/0"),
+        (json!({"secretNamespaces": ["No_Name"]}), "/secretNamespaces/0"),
         (json!({"image": {"digest": "abc"}}), "/image/digest"),
         (json!({"colony": {"create": true}}), "colony.credentials is empty"),
         (

@@ -121,6 +121,35 @@ fn rights_on_executors_are_given_in_the_watched_namespaces_alone() {
     }
 }
 
+/// A list of namespaces keeps the operator from the Secrets of all others, while it still looks after objects everywhere.
+#[test]
+fn rights_on_secrets_can_be_given_in_some_namespaces_alone() {
+    let name = format!("{RELEASE}-colonyos-operator-executors-secrets");
+    let everywhere = render(OPERATOR, &json!({})).unwrap();
+    assert_eq!(named(&everywhere, "ClusterRoleBinding", &name).len(), 1);
+    for (values, expected) in [
+        (json!({"secretNamespaces": ["red"]}), vec!["red"]),
+        (json!({"watchNamespaces": ["red", "green"]}), vec!["red", "green"]),
+        (json!({"watchNamespaces": ["red", "green"], "secretNamespaces": ["green"]}), vec!["green"]),
+    ] {
+        let objects = render(OPERATOR, &values).unwrap();
+        let bindings = named(&objects, "RoleBinding", &name);
+        let namespaces: Vec<_> = bindings.iter().map(|binding| &binding["metadata"]["namespace"]).collect();
+        assert_eq!(namespaces, expected, "{values}");
+        let of_cluster = of_kind(&objects, "ClusterRoleBinding");
+        for binding in &of_cluster {
+            let role = named(&objects, "ClusterRole", binding["roleRef"]["name"].as_str().unwrap())[0];
+            assert!(rights(role).iter().all(|(_, resource, _)| resource != "secrets"), "{values}: {binding}");
+        }
+        let configuration = only(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap().to_owned();
+        let configuration: Value = serde_norway::from_str(&configuration).unwrap();
+        assert_eq!(
+            configuration["secretNamespaces"],
+            values.get("secretNamespaces").cloned().unwrap_or(json!([]))
+        );
+    }
+}
+
 /// People with the role `view` read the operator's kinds, those with `edit` write what is in their namespaces. Connections
 /// and definitions are for administrators of the cluster, and the status is the operator's.
 #[test]

@@ -275,7 +275,7 @@ async fn a_process_that_is_too_large_is_named_and_hides_no_other(stage: Stage) {
     let running = stage.running(&executor, &stage.spec("h")).await;
     let closed = executor.close_successful(&running.id, &[json!("x".repeat(9 << 20))]).await;
     closed.unwrap();
-    let ended = stage.user.process(&running.id).await.unwrap_err().into_ended(&running.id);
+    let ended = stage.user.process(&running.id).await.unwrap_err().into_known(&running.id);
     assert_eq!(ended.is_ok(), stage.is_real(), "{ended:?}");
     if let Ok(process) = ended {
         assert_eq!((process.state, process.is_cut), (ProcessState::Successful, true));

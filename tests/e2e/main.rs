@@ -57,6 +57,8 @@ mod life;
 #[cfg(test)]
 mod release;
 #[cfg(test)]
+mod results;
+#[cfg(test)]
 mod rights;
 #[cfg(test)]
 mod shipped;
@@ -120,6 +122,10 @@ fn main() -> std::process::ExitCode {
         together(
             "rights::the_operator_lends_no_user_its_rights",
             rights::the_operator_lends_no_user_its_rights,
+        ),
+        together(
+            "results::a_user_of_a_namespace_reads_logs_and_whole_outputs",
+            results::a_user_of_a_namespace_reads_logs_and_whole_outputs,
         ),
         alone("blueprints::a_fleet_elsewhere_is_a_blueprint", blueprints::a_fleet_elsewhere_is_a_blueprint),
         alone("release::helm_tests_the_release", release::helm_tests_the_release),

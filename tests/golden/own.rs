@@ -83,4 +83,12 @@ fn every_example_is_planned() {
             }
         }
     }
+    // The kind and its object are in files of their own.
+    let tour = ["workflow", "cron", "kind", "greeting", "waiting"]
+        .map(|name| fs::read_to_string(format!("{folder}/tour/{name}.yaml")).unwrap());
+    let plans = plan(&tour.join("---\n"));
+    assert_eq!(plans.len(), tour.len());
+    for plan in plans {
+        assert!(!plan.is_refused, "{}", plan.steps);
+    }
 }

@@ -46,6 +46,36 @@ const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
     ("delete", "batch", "jobs", "workloads"),
 ];
 
+/// The kinds of which single objects are read by name; all others that are watched come from lists alone. Calls of the memory server are
+/// those of passes: what is watched it hands out by itself.
+const READ_BY_NAME: &[(&str, &str, &str)] = &[
+    ("colonies.io", "colonies", "logs and outputs: src/webhook/results"),
+    ("colonies.io", "resourcedefinitions", "logs and outputs: src/webhook/results"),
+    ("colonies.io", "colonyprocesses", "logs and outputs, and owners of processes: src/watch/orphans.rs"),
+    ("colonies.io", "colonyworkflows", "as processes"),
+    ("colonies.io", "colonycrons", "whether the schedule of a run is gone: src/watch/work.rs"),
+    ("com.redhat.ecosystem.sample", "requeststates", "as processes"),
+    ("compute.colonies.io", "executordeployments", "inbound: src/watch/inbound.rs"),
+    ("", "namespaces", "the identity of the cluster: src/cli/run.rs"),
+    ("", "configmaps", "values of the environment: src/watch/values.rs"),
+    ("", "secrets", "identities, and values of the environment"),
+    ("apps", "deployments", "who owns what is in the way: src/watch/executor_deployment.rs"),
+    ("apps", "daemonsets", "as Deployments"),
+    ("batch", "jobs", "as Deployments"),
+    ("coordination.k8s.io", "leases", "the elector"),
+    ("apiextensions.k8s.io", "customresourcedefinitions", "conversions: src/webhook/converters.rs"),
+    (
+        "admissionregistration.k8s.io",
+        "validatingadmissionpolicies",
+        "src/watch/resource_definition/policies.rs",
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "validatingadmissionpolicybindings",
+        "src/watch/resource_definition/policies.rs",
+    ),
+];
+
 /// The list that follows `key:` on a line, such as `verbs: [get, list]`.
 fn list(line: &str, key: &str) -> Option<Vec<String>> {
     let inner = line.trim().trim_start_matches("- ").strip_prefix(key)?.trim();
@@ -138,6 +168,14 @@ fn the_chart_grants_each_call_and_no_write_that_is_not_called() {
         .filter(|right| !is_used(right) && !is_elsewhere(right))
         .collect();
     assert!(unused.is_empty(), "nothing uses {unused:?}");
+    let of_reads: BTreeSet<(&str, &str)> =
+        READ_BY_NAME.iter().map(|(group, resource, _)| (*group, *resource)).collect();
+    let granted_by_name: BTreeSet<(&str, &str)> = granted
+        .iter()
+        .filter(|right| right.0 == "get" && right.1 != USERS)
+        .map(|right| (right.1.as_str(), right.2.as_str()))
+        .collect();
+    assert_eq!(granted_by_name, of_reads, "what is read by name");
     // Nor is there a reason for what is not granted.
     for (verb, group, resource, why) in ELSEWHERE {
         let right = ((*verb).to_owned(), (*group).to_owned(), (*resource).to_owned());

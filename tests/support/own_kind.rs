@@ -95,6 +95,24 @@ impl OwnKind {
         }
     }
 
+    /// A kind with one field, `text`, whose instances are made of `resources`, a list in YAML.
+    pub fn of_text(namespace: &TestNamespace, kind: &str, resources: &str) -> Self {
+        let mut definition = json!({
+            "apiVersion": "colonies.io/v1", "kind": "ResourceDefinition", "metadata": {},
+            "spec": {
+                "group": "test.example.com",
+                "names": { "kind": kind, "plural": format!("{}s", kind.to_lowercase()) },
+                "versions": [{ "name": "v1", "storage": true, "schema": { "openAPIV3Schema": {
+                    "type": "object",
+                    "properties": { "spec": { "type": "object", "properties": { "text": { "type": "string" } } } },
+                } } }],
+            },
+        });
+        let resources: Value = serde_norway::from_str(resources).unwrap();
+        definition["spec"]["handler"] = json!({ "mode": "compose", "resources": resources });
+        Self::new(namespace, &definition.to_string())
+    }
+
     pub fn definition(&self) -> ResourceDefinition {
         serde_json::from_value(self.whole.clone()).unwrap()
     }

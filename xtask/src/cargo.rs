@@ -97,6 +97,14 @@ pub fn build_programs() -> Result<Vec<Executable>> {
     build("build", &["--workspace", "--bin", "colonyos-operator", "--example", "executor"])
 }
 
+/// The same, without a word unless something is wrong.
+///
+/// # Errors
+/// When they do not compile.
+pub fn build_programs_quietly() -> Result<Vec<Executable>> {
+    build("build", &["--quiet", "--workspace", "--bin", "colonyos-operator", "--example", "executor"])
+}
+
 /// Builds with the flags of this module (`cargo build` or `cargo test --no-run`), and names what came out. Progress
 /// and errors of the compiler go to standard error as usual.
 ///

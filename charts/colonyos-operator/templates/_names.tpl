@@ -75,7 +75,7 @@ matchResources:
 
 {{/* The configuration file: what the user set, and what the chart knows better. */}}
 {{- define "colonyos-operator.configuration" -}}
-{{- $known := dict "watchNamespaces" .Values.watchNamespaces "http" (dict "bindAddress" "0.0.0.0:8080") -}}
+{{- $known := dict "watchNamespaces" .Values.watchNamespaces "secretNamespaces" .Values.secretNamespaces "http" (dict "bindAddress" "0.0.0.0:8080") -}}
 {{- if include "colonyos-operator.serves" . }}
 {{- $name := include "colonyos-operator.conversion" . }}
 {{- $_ := set $known "conversion" (dict "bindAddress" "0.0.0.0:9443" "serviceName" $name "secretName" $name) }}

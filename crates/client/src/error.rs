@@ -339,14 +339,16 @@ impl Error {
         matches!(self, Self::TooLarge { .. })
     }
 
-    /// The process that was asked for, [cut](Process::is_cut), if it has ended and only its output is too large: that it has ended
-    /// does not depend on what it put out.
+    /// The process that was asked for, if only its input and output are too large: without them, [cut](Process::is_cut) if it has
+    /// an output. Where it stands does not depend on what it put out, or is given.
     ///
     /// # Errors
     /// The error itself otherwise.
-    pub fn into_ended(self, id: &ProcessId) -> Result<Process, Self> {
+    pub fn into_known(self, id: &ProcessId) -> Result<Process, Self> {
         match self {
-            Self::TooLarge { cut: Some(process), .. } if process.id == *id && process.state.is_final() => {
+            Self::TooLarge { cut: Some(process), .. }
+                if process.id == *id && (process.state.is_final() || !process.is_cut) =>
+            {
                 Ok(*process)
             }
             error => Err(error),

@@ -63,7 +63,7 @@ pub use model::{
     InvalidField, Log, LogQuery, Memory, NewAttribute, NewColony, NewCron, NewExecutor, NewUser, OnConflicts,
     Process, ProcessGraph, ProcessId, ProcessQuery, ProcessState, Retries, Schedule, ServerInfo,
     SnapshotMount, Statistics, SubmittedConditions, SubmittedSpec, SyncDirectory, TimeLimit, User, Winner,
-    WorkflowSpec,
+    WorkflowSpec, weight,
 };
 pub use session::Session;
 pub use sign::{InvalidKey, PrivateKey};

@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     api,
-    runtime::kubernetes::{CALL_TIME_LIMIT, CallError, Kubernetes, call},
+    runtime::{
+        config::OperatorConfiguration,
+        kubernetes::{CALL_TIME_LIMIT, CallError, Kubernetes, call},
+    },
 };
 
 /// How many questions about permissions are under way at once.
@@ -168,24 +171,23 @@ pub(super) fn outsider(who: &str, namespace: &str, permissions: &[Finding]) -> O
 }
 
 /// One finding for each rule that is not granted to a service account of the operator's namespace, or to whom the API server
-/// knows us as; or one for all of them. `namespaces` are those that are watched; none means all.
+/// knows us as; or one for all of them.
 pub(super) async fn permissions(
     kubernetes: &Kubernetes,
     account: Option<&str>,
-    namespaces: &[String],
-    lease: &str,
+    configuration: &OperatorConfiguration,
 ) -> Vec<Finding> {
     let rules = rules();
-    let questions: Vec<Question<'_>> =
-        rules
-            .iter()
-            .flat_map(|rule| rule.verbs.iter().map(move |verb| (rule, *verb)))
-            .flat_map(|(rule, verb)| {
-                places(rule.place, &kubernetes.namespace, namespaces)
-                    .into_iter()
-                    .map(move |namespace| Question { rule, verb, namespace })
-            })
-            .collect();
+    let lease = configuration.leader_election.lease_name.as_str();
+    let questions: Vec<Question<'_>> = rules
+        .iter()
+        .flat_map(|rule| rule.verbs.iter().map(move |verb| (rule, *verb)))
+        .flat_map(|(rule, verb)| {
+            places(rule.place, &kubernetes.namespace, configuration)
+                .into_iter()
+                .map(move |namespace| Question { rule, verb, namespace })
+        })
+        .collect();
     let count = questions.len();
     let answers: Vec<_> = stream::iter(questions)
         .map(|question| ask(kubernetes, account, question, lease))
@@ -207,12 +209,14 @@ struct Question<'r> {
 }
 
 /// Where a rule must hold; `None` is the whole cluster.
-fn places(place: Place, own: &str, watched: &[String]) -> Vec<Option<String>> {
+fn places(place: Place, own: &str, configuration: &OperatorConfiguration) -> Vec<Option<String>> {
+    let OperatorConfiguration { watch_namespaces: watched, secret_namespaces: secrets, .. } = configuration;
     match place {
+        Place::Secrets if !secrets.is_empty() => secrets.iter().cloned().map(Some).collect(),
         Place::Cluster => vec![None],
         Place::Own => vec![Some(own.to_owned())],
-        Place::Watched if watched.is_empty() => vec![None],
-        Place::Watched => watched.iter().cloned().map(Some).collect(),
+        Place::Watched | Place::Secrets if watched.is_empty() => vec![None],
+        Place::Watched | Place::Secrets => watched.iter().cloned().map(Some).collect(),
     }
 }
 
@@ -352,13 +356,24 @@ mod tests {
 
     #[test]
     fn permissions_are_asked_for_where_they_are_needed() {
-        let watched = ["blue".to_owned(), "red".to_owned()];
-        assert_eq!(places(Place::Cluster, "own", &watched), [None]);
-        assert_eq!(places(Place::Own, "own", &watched), [Some("own".to_owned())]);
-        assert_eq!(places(Place::Watched, "own", &[]), [None]);
-        assert_eq!(
-            places(Place::Watched, "own", &watched),
-            [Some("blue".to_owned()), Some("red".to_owned())]
-        );
+        let watching = |watched: &[&str], secrets: &[&str]| {
+            let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            OperatorConfiguration {
+                watch_namespaces: list(watched),
+                secret_namespaces: list(secrets),
+                ..OperatorConfiguration::default()
+            }
+        };
+        let some = |names: &[&str]| names.iter().map(|name| Some((*name).to_owned())).collect::<Vec<_>>();
+        let (all, two) = (watching(&[], &[]), watching(&["blue", "red"], &[]));
+        assert_eq!(places(Place::Cluster, "own", &two), [None]);
+        assert_eq!(places(Place::Own, "own", &two), some(&["own"]));
+        for place in [Place::Watched, Place::Secrets] {
+            assert_eq!(places(place, "own", &all), [None]);
+            assert_eq!(places(place, "own", &two), some(&["blue", "red"]));
+        }
+        let limited = watching(&[], &["red"]);
+        assert_eq!(places(Place::Watched, "own", &limited), [None]);
+        assert_eq!(places(Place::Secrets, "own", &limited), some(&["red"]));
     }
 }

@@ -7,6 +7,7 @@ mod cluster;
 mod colony;
 mod conversion;
 mod finding;
+mod identities;
 mod kinds;
 mod objects;
 mod reported;
@@ -110,9 +111,8 @@ async fn examine(
         Err(finding) => return vec![finding],
     };
     findings.extend(cluster::definitions(kubernetes).await);
-    let lease = &configuration.leader_election.lease_name;
     let watched = &configuration.watch_namespaces;
-    let permissions = cluster::permissions(kubernetes, account, watched, lease).await;
+    let permissions = cluster::permissions(kubernetes, account, configuration).await;
     let outsider = cluster::outsider(&who, &kubernetes.namespace, &permissions);
     if let (None, Some(outsider)) = (account, outsider) {
         findings.push(outsider);
@@ -132,6 +132,7 @@ async fn examine(
     findings.extend(colony::colonies(kubernetes, clock).await);
     findings.extend(kinds::definitions(kubernetes).await);
     findings.extend(conversion::conversions(kubernetes, &configuration.conversion, clock).await);
+    findings.extend(identities::names(kubernetes, &configuration.pod_identities).await);
     findings.extend(objects::objects(kubernetes, watched).await);
     findings
 }

@@ -18,6 +18,8 @@ pub(super) enum Place {
     Own,
     /// In the namespaces that are watched.
     Watched,
+    /// In the namespaces where fleets are, which are all that are watched unless the administrator has listed some.
+    Secrets,
 }
 
 /// Verbs on one resource.
@@ -81,12 +83,12 @@ fn others() -> [Rule; 10] {
         rule("apps", "deployments", KEEP, Place::Watched, "executors run in them"),
         rule("apps", "daemonsets", KEEP, Place::Watched, "executors run in them"),
         rule("batch", "jobs", KEEP, Place::Watched, "executors run in them"),
-        rule("", "pods", READ, Place::Watched, "they show why an executor does not run"),
+        rule("", "pods", &["list", "watch"], Place::Watched, "they show why an executor does not run"),
         rule(
             "",
             "secrets",
             &["get", "create", "patch", "delete"],
-            Place::Watched,
+            Place::Secrets,
             "an executor's identity is kept beside it",
         ),
         rule(

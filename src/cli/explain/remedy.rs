@@ -82,6 +82,7 @@ const REMEDIES: [(&[Reason], &str); 29] = [
     (
         &[
             Reason::PodsRefused,
+            Reason::ExecutorNotNamed,
             Reason::ImageNotPulled,
             Reason::ConfigurationMissing,
             Reason::OutOfMemory,

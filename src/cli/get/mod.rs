@@ -129,7 +129,9 @@ async fn every(kubernetes: &Kubernetes, everywhere: bool, listing: &mut Listing)
                 kinds.extend(served.filter_map(Result::ok));
             }
             Err(why) if everywhere => drop(why),
-            Err(why) => listing.unread.push(format!("objects of kinds that users define: {why}")),
+            Err(why) => listing.unread.push(format!(
+                "objects of kinds that users define: {why}; name such a kind to list its objects"
+            )),
         }
     }
     kinds.retain(|kind| everywhere || kind.is_namespaced);

@@ -54,6 +54,7 @@ impl Manifests {
             missing_pod: BTreeSet::new(),
             in_flight: BTreeMap::new(),
             webhook: Observed::Known(Timestamp::UNIX_EPOCH),
+            is_offered: true,
         })
     }
 }

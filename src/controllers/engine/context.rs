@@ -18,7 +18,7 @@ use crate::{
     },
     runtime::{
         clock::Clock, config::OperatorConfiguration, kubernetes::Kubernetes, lease::Leadership,
-        metrics::Metrics,
+        metrics::Metrics, traces::Traces,
     },
     status::publish::Publisher,
     watch::mirror::ProcessReader,
@@ -81,6 +81,8 @@ pub struct Services {
     pub endpoint: Endpoint,
     /// Whether API servers ask for the names of the executors of new pods.
     pub identity_webhook: IdentityWebhook,
+    /// Tells a collector of work.
+    pub traces: Traces,
     /// Notifies waiters that some object has changed.
     pub object_changes: Arc<tokio::sync::watch::Sender<()>>,
     /// Notifies that executors of a colony were added or removed.
@@ -161,6 +163,7 @@ impl Services {
             served,
             endpoint: Endpoint::default(),
             identity_webhook: IdentityWebhook::default(),
+            traces: Traces::default(),
             object_changes: Arc::new(tokio::sync::watch::channel(()).0),
             executor_changes: Arc::new(tokio::sync::watch::channel(()).0),
         }

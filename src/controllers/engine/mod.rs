@@ -15,6 +15,7 @@ pub(super) mod repetition;
 pub mod retry;
 pub(super) mod shared_watches;
 pub mod stages;
+mod traces;
 mod unwritten;
 pub mod wiring;
 pub(super) mod work;

@@ -15,6 +15,7 @@ use super::{
     repetition::{self, Subject},
     retry::{Retries, jitter},
     stages::{Acted, Passed, Stages, Status},
+    traces,
     unwritten::{self, Unwritten},
 };
 use crate::{
@@ -297,6 +298,7 @@ impl<S: Stages> Engine<S> {
             services.repeats.note(subject.uid, subject.generation, write, now);
         }
         intents::note_intended::<S>(services, object, &status);
+        traces::tell::<S>(services, kind, object, &status);
         let conditions = before.map_or(&[][..], |before| before.conditions());
         let mut all = status::event::transitions(conditions, status.conditions());
         all.extend(notes);

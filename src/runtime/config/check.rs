@@ -41,6 +41,7 @@ impl OperatorConfiguration {
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::default();
         problems.namespaces("watchNamespaces", &self.watch_namespaces);
+        problems.namespaces("secretNamespaces", &self.secret_namespaces);
         problems.labels("clusterSelector", &self.cluster_selector);
         problems.range("concurrency", self.concurrency.into(), 1, 256);
         self.leader_election.check(&mut problems);
@@ -61,6 +62,9 @@ impl OperatorConfiguration {
         self.conversion.check(&mut problems);
         if let Some(name) = &self.pod_identities.webhook_configuration {
             problems.object_name("podIdentities.webhookConfiguration", name);
+        }
+        if let Some(endpoint) = self.traces.endpoint() {
+            problems.http_url("traces.endpoint", endpoint);
         }
         problems.into_list()
     }
@@ -171,6 +175,20 @@ impl Problems {
         let is_plain = authority.and_then(|authority| authority.parse::<http::uri::Authority>().ok());
         if is_plain.is_none_or(|authority| authority.as_str().contains('@')) {
             let remedy = "set https://, a host and perhaps a port, such as https://192.0.2.1:9443";
+            self.add(field, format!("{url:?}"), remedy);
+        }
+    }
+
+    /// An URL with a host and perhaps a port and a path.
+    fn http_url(&mut self, field: &str, url: &str) {
+        let parsed = url.parse::<http::Uri>().ok();
+        let is_usable = parsed.as_ref().is_some_and(|parsed| {
+            let has_scheme = parsed.scheme_str().is_some_and(|scheme| ["http", "https"].contains(&scheme));
+            let has_user = parsed.authority().is_none_or(|authority| authority.as_str().contains('@'));
+            has_scheme && !has_user && parsed.query().is_none()
+        });
+        if !is_usable {
+            let remedy = "set http:// or https://, a host and perhaps a port, such as http://collector.monitoring:4318";
             self.add(field, format!("{url:?}"), remedy);
         }
     }

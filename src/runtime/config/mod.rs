@@ -12,7 +12,7 @@ use std::{
 pub use check::Problem;
 pub use model::{
     AllowedHostPath, Conversion, ExecutorResources, HostPathPolicy, Http, LeaderElection, LogFormat, Logging,
-    OperatorConfiguration, PodIdentitiesSetup, Results, ServiceAccountPolicy,
+    OperatorConfiguration, PodIdentitiesSetup, Results, ServiceAccountPolicy, Traces,
 };
 
 /// Why the configuration cannot be used.

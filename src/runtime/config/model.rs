@@ -3,7 +3,7 @@
 //! Pure, so that the deciding stages may take parts of it ([`HostPathPolicy`], [`ServiceAccountPolicy`],
 //! [`ExecutorResources`]); the chart's values schema is made from the same types.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use schemars::JsonSchema;
@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub struct OperatorConfiguration {
     /// Namespaces whose objects are reconciled; empty means all of them.
     pub watch_namespaces: Vec<String>,
+    /// Namespaces in which the operator has the permissions on Secrets; empty means all that are reconciled. `doctor` goes by it.
+    pub secret_namespaces: Vec<String>,
     /// Labels that `Colonies` and `ResourceDefinitions` must have to be reconciled; empty means all of them. For
     /// several operators in one cluster, each with `watchNamespaces` of its own.
     pub cluster_selector: BTreeMap<String, String>,
@@ -58,12 +60,15 @@ pub struct OperatorConfiguration {
     pub http: Http,
     /// How the operator logs.
     pub logging: Logging,
+    /// Where the operator sends traces of work.
+    pub traces: Traces,
 }
 
 impl Default for OperatorConfiguration {
     fn default() -> Self {
         Self {
             watch_namespaces: Vec::new(),
+            secret_namespaces: Vec::new(),
             cluster_selector: BTreeMap::new(),
             concurrency: 16,
             leader_election: LeaderElection::default(),
@@ -80,6 +85,7 @@ impl Default for OperatorConfiguration {
             pod_identities: PodIdentitiesSetup::default(),
             http: Http::default(),
             logging: Logging::default(),
+            traces: Traces::default(),
         }
     }
 }
@@ -284,6 +290,27 @@ pub struct PodIdentitiesSetup {
     /// of the executors of new pods. Without it, such pods wait. The chart sets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_configuration: Option<String>,
+}
+
+/// Traces of work: from its object over the submit and the executor to its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Traces {
+    /// URL of an OpenTelemetry collector that takes OTLP over HTTP, such as `http://collector.monitoring:4318`; `/v1/traces` is added.
+    /// Without it, there are no traces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// File with the certificate authority of an `https` endpoint, in PEM form; else those that the web trusts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Traces {
+    /// The endpoint, if there is one.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref().filter(|endpoint| !endpoint.is_empty())
+    }
 }
 
 /// How the operator logs.

@@ -152,6 +152,18 @@ pub enum ConversionResult {
 
 impl Label for ConversionResult {}
 
+/// What became of spans of traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum SpanResult {
+    /// The collector took them.
+    Sent,
+    /// The collector did not, or too many waited.
+    Dropped,
+}
+
+impl Label for SpanResult {}
+
 /// How a write to the API server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]

@@ -23,7 +23,8 @@ mod scraped;
 mod world;
 
 pub use label::{
-    Collected, ConversionResult, Kind, Label, ObjectState, Outcome, ReconcileResult, WriteKind, WriteVerb,
+    Collected, ConversionResult, Kind, Label, ObjectState, Outcome, ReconcileResult, SpanResult, WriteKind,
+    WriteVerb,
 };
 pub use register::MetricsError;
 pub use scraped::Shown;
@@ -54,6 +55,7 @@ pub struct Metrics {
     conversion_seconds: HistogramVec,
     converted_objects: IntCounter,
     collected: IntCounterVec,
+    spans: IntCounterVec,
     world: World,
 }
 
@@ -138,6 +140,7 @@ impl Metrics {
                 "What colonies had that no object wanted and was taken away, by what it was.",
                 &["what"],
             )?,
+            spans: counter(&registry, "spans_total", "Spans of traces by what became of them.", &["result"])?,
             world: World::new(&registry)?,
             registry,
         };
@@ -233,6 +236,11 @@ impl Metrics {
     pub fn count_collected(&self, what: Collected, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.collected.with_label_values(&[what.label()]).inc_by(count);
+    }
+
+    /// Counts spans of traces.
+    pub fn count_spans(&self, result: SpanResult, count: usize) {
+        self.spans.with_label_values(&[result.label()]).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     /// The gauges of objects and colonies.

@@ -105,8 +105,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_and_cannot_be_watched_is_looked_for_soon() {
+        type Change = fn(&mut DefinitionSnapshot);
         assert_eq!(looks_again(|_| {}), Look::About(RESYNC));
-        let cases: [(&str, fn(&mut DefinitionSnapshot)); 7] = [
+        let cases: [(&str, Change); 7] = [
             ("a right", |it| it.missing_rights = Observed::Known(vec!["patch models".to_owned()])),
             ("unread rights", |it| it.missing_rights = Observed::Unknown("away".to_owned())),
             ("a policy", |it| it.missing_policies = Observed::Known(vec!["release-status".to_owned()])),

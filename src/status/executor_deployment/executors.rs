@@ -1,9 +1,27 @@
 //! The executors of a fleet in which each pod is one, in numbers. Pure.
 
+use kube::ResourceExt as _;
+
 use crate::{
-    act::outcome::Outcome, api::executor_deployment::ExecutorsStatus, colony::model::ExecutorState,
-    diff::ColonyStep, snapshot::ExecutorDeploymentSnapshot,
+    act::outcome::Outcome,
+    api::executor_deployment::ExecutorsStatus,
+    colony::model::ExecutorState,
+    diff::ColonyStep,
+    snapshot::{
+        ExecutorDeploymentSnapshot,
+        pod_trouble::{PodCause, PodTrouble},
+    },
 };
+
+/// Why a pod gets no name for its executor while API servers do not ask for one.
+pub(super) fn unnamed(snapshot: &ExecutorDeploymentSnapshot) -> Option<PodTrouble> {
+    let identities = snapshot.pod_identities.as_ref()?;
+    let why = identities.webhook.unknown()?;
+    let unnamed = snapshot.pod_executors().filter(|pod| pod.name.is_none());
+    let name = unnamed.map(|pod| pod.pod.name_any()).min()?;
+    let what = format!("pod {name} has no name for its executor: {why}");
+    Some(PodTrouble { may_pass: identities.is_offered, cause: PodCause::Name, what })
+}
 
 /// The executors of the pods, where each pod is one; none once the last of them has left.
 pub(super) fn executors(

@@ -6,7 +6,7 @@ mod next;
 mod queued;
 mod withheld;
 
-use executors::executors;
+use executors::unnamed;
 use kube::ResourceExt as _;
 pub use news::{is_final, is_news, is_passing};
 pub use next::next;
@@ -103,7 +103,7 @@ pub fn compute(
             .then(|| WorkloadReference { kind: object.spec.workload, name: object.name_any() }),
         finished_job: finished_job(object, &snapshot.workloads),
         executor,
-        executors: executors(snapshot, pass.ok()),
+        executors: executors::executors(snapshot, pass.ok()),
         mirror,
         blueprint,
         restarted_for: object.annotations().get(RESTART_ANNOTATION).cloned(),
@@ -295,7 +295,8 @@ fn running(
         },
     );
     let refusal = refused_pods(snapshot).filter(|_| !written);
-    let trouble = pod_trouble::of_pods(&snapshot.pods).into_iter().chain(snapshot.unmounted.clone()).min();
+    let trouble = pod_trouble::of_pods(&snapshot.pods).into_iter().chain(snapshot.unmounted.clone());
+    let trouble = trouble.chain(unnamed(snapshot)).min();
     let trouble = trouble.filter(|_| !written);
     let explained = |trouble: &PodTrouble| format!("{counts}; {}: {}", trouble.what, trouble.cause.remedy());
     let is_ended_job = is_job && matches!(phase, Phase::Failed { .. });

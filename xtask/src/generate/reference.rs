@@ -44,9 +44,7 @@ pub fn page(definition: &Value) -> Result<String> {
     if !rules.is_empty() {
         writeln!(page, "\n## Refused at admission\n\n| at | unless | the answer |\n|---|---|---|")?;
         for (path, rule, message) in rules {
-            // A pattern in a message must not become a link.
-            let message = cell(&message).replace("](", "]\\(");
-            writeln!(page, "| `{path}` | `{}` | {message} |", cell(&rule))?;
+            writeln!(page, "| `{path}` | `{}` | {} |", cell(&rule), cell(&message))?;
         }
     }
     Ok(page)
@@ -129,11 +127,13 @@ fn collect_rules(path: &str, schema: &Value, found: &mut Vec<(String, String, St
     let rules = schema.pointer("/x-kubernetes-validations").and_then(Value::as_array);
     for rule in rules.into_iter().flatten() {
         let answer = match text(rule, "/message") {
-            "" => text(rule, "/messageExpression"),
-            message => message,
+            // It is code.
+            "" => format!("`{}`", text(rule, "/messageExpression")),
+            // A pattern in a message must become neither a link nor a tag.
+            message => message.replace("](", "]\\(").replace('<', "&lt;"),
         };
         let place = if path.is_empty() { "." } else { path };
-        found.push((place.to_owned(), text(rule, "/rule").to_owned(), answer.to_owned()));
+        found.push((place.to_owned(), text(rule, "/rule").to_owned(), answer));
     }
     for (name, field) in schema.pointer("/properties").and_then(Value::as_object).into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -169,7 +169,8 @@ mod tests {
                             "rank": {"enum": ["Mate", "Cook"], "default": "Mate"}
                         }}},
                         "masts": {"type": "integer", "minimum": 1.0, "x-kubernetes-validations": [
-                            {"rule": "self < 9", "message": "too many"}
+                            {"rule": "self < 9", "message": "too many: <n>, [a](b)"},
+                            {"rule": "self > 1", "messageExpression": "'<n> is ' + self"}
                         ]}
                     }
                 }}}}
@@ -183,7 +184,8 @@ mod tests {
             "| `crew` | list of object |  |  |",
             "| `crew[].rank` | `Mate`, `Cook` | `\"Mate\"` |  |",
             "| `masts` | integer, ≥ 1 |  |  |",
-            "| `spec.masts` | `self < 9` | too many |",
+            "| `spec.masts` | `self < 9` | too many: &lt;n>, [a]\\(b) |",
+            "| `spec.masts` | `self > 1` | `'<n> is ' + self` |",
         ] {
             assert!(page.contains(line), "no line {line:?} in\n{page}");
         }

@@ -29,7 +29,7 @@ use crate::folders;
 /// then hidden behind the other one's compiling.
 const SIDE_BY_SIDE: usize = 2;
 /// How often a long build says that it is still at it.
-const HEARTBEAT: Duration = Duration::from_secs(20);
+const HEARTBEAT: Duration = Duration::from_mins(1);
 
 /// Paths of programs by name.
 #[derive(Debug, Default, Clone)]
@@ -160,7 +160,6 @@ fn build(go: &Path, tool: &Tool, path: &Path) -> Result<()> {
     let log_path = folder.with_file_name(format!("{}.log", tool.name));
     let log = File::create(&log_path).with_context(|| format!("failed to create {}", log_path.display()))?;
     let errors = log.try_clone().with_context(|| format!("failed to open {}", log_path.display()))?;
-    eprintln!("  building {}", tool.name);
     let mut child = Command::new(go)
         .args(["build", "-trimpath", "-buildvcs=false", "-ldflags", &tool.linker_flags()?, "-o"])
         .arg(&half)

@@ -20,6 +20,7 @@ mod query;
 mod server;
 mod submitted;
 pub(super) mod timestamp;
+mod weight;
 mod workflow;
 
 pub use attribute::{Attribute, AttributeKind, NewAttribute};
@@ -41,4 +42,5 @@ pub use process::{Process, ProcessState};
 pub use query::{Filter, LIST_MAX, ProcessQuery};
 pub use server::{Backend, ServerInfo, Statistics};
 pub use submitted::{Environment, SubmittedConditions, SubmittedSpec};
+pub use weight::weight;
 pub use workflow::{ProcessGraph, WorkflowSpec};

@@ -133,7 +133,7 @@ pub struct Process {
     #[serde(default, deserialize_with = "null_is_empty")]
     pub errors: Vec<String>,
     /// Whether output and errors are left out, for the output is larger than what is read. Never so for what a call gives:
-    /// see [`Error::into_ended`](crate::Error::into_ended).
+    /// see [`Error::into_known`](crate::Error::into_known).
     #[serde(skip)]
     pub is_cut: bool,
 }

@@ -6,7 +6,7 @@ use super::super::{
     error::Error,
     model::{
         Attribute, Blueprint, BlueprintDefinition, Colony, Cron, Executor, Process, ProcessGraph, ProcessId,
-        ServerInfo, Statistics, User,
+        ServerInfo, Statistics, User, weight,
     },
 };
 
@@ -90,28 +90,6 @@ one!(
     User,
 );
 
-/// What the values of a JSON text take in memory, at most and roughly: a map has room for eleven entries from the first
-/// one on, and a list grows by doubling.
-fn weight(json: &[u8]) -> usize {
-    const VALUE: usize = 64;
-    const MAP: usize = 640;
-    let (mut weight, mut is_text, mut is_escaped) = (json.len(), false, false);
-    for byte in json {
-        if is_text {
-            is_text = is_escaped || *byte != b'"';
-            is_escaped = !is_escaped && *byte == b'\\';
-            continue;
-        }
-        match byte {
-            b'"' => is_text = true,
-            b',' | b'[' | b':' => weight += VALUE,
-            b'{' => weight += MAP,
-            _ => {}
-        }
-    }
-    weight
-}
-
 /// As much as there is of the payload of a reply, of which only the beginning is there.
 fn payload_of(beginning: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(beginning).ok()?;
@@ -121,29 +99,37 @@ fn payload_of(beginning: &[u8]) -> Option<Vec<u8>> {
     STANDARD.decode(whole).ok()
 }
 
-/// The process that a payload is, without its output, which the server writes last but for the errors. None where the payload
-/// is something else, or ends before the output.
+/// The process that a payload is, without its output, which the server writes last but for the errors; where the payload ends
+/// before that, without its input too, which is what others put out. None where it is something else, or ends before both.
 fn cut_process(payload: &[u8]) -> Option<Process> {
+    const INPUT: &[u8] = br#","in":"#;
     const OUTPUT: &[u8] = br#","out":"#;
     let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
-    let end = payload.iter().enumerate().position(|(at, byte)| {
+    let (mut input, mut output) = (None, None);
+    for (at, byte) in payload.iter().enumerate() {
         if is_text {
             is_text = is_escaped || *byte != b'"';
             is_escaped = !is_escaped && *byte == b'\\';
-            return false;
+            continue;
         }
+        let begins = |field| payload.get(at..).is_some_and(|rest| rest.starts_with(field));
         match byte {
             b'"' => is_text = true,
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' => return depth == 1 && payload.get(at..).is_some_and(|rest| rest.starts_with(OUTPUT)),
+            b',' if depth == 1 && begins(OUTPUT) => {
+                output = Some(at);
+                break;
+            }
+            b',' if depth == 1 && begins(INPUT) => input = Some(at),
             _ => {}
         }
-        false
-    })?;
-    let whole = [payload.get(..end)?, b"}"].concat();
+    }
+    let whole = [payload.get(..output.or(input)?)?, b"}"].concat();
     let process: Process = serde_json::from_slice(&whole).ok()?;
-    Some(Process { is_cut: true, ..process })
+    // There is no output before the end.
+    let is_cut = output.is_some() || process.state.is_final();
+    Some(Process { is_cut, ..process })
 }
 
 /// A JSON text without what only makes it legible: the server indents processes.
@@ -241,9 +227,18 @@ mod tests {
             assert!(cut.is_cut && cut.state.is_final() && cut.output.is_empty(), "{rest}");
             assert_eq!(cut.input.len(), 2, "{rest}");
         }
-        for length in 0..whole.len() {
+        let input = whole.find(r#","in":"#).unwrap() + r#","in":"#.len();
+        for length in 0..input {
             assert_eq!(cut_process(&whole.as_bytes()[..length]), None, "{length}");
         }
+        // A node that waits for another has the output of that.
+        for length in input..whole.len() {
+            let cut = cut_process(&whole.as_bytes()[..length]).unwrap();
+            assert!(cut.is_cut && cut.input.is_empty(), "{length}");
+        }
+        let waiting = whole.replace(r#""state":2"#, r#""state":0"#);
+        let cut = cut_process(&waiting.as_bytes()[..input]).unwrap();
+        assert!(!cut.is_cut && !cut.state.is_final(), "all is there that there is");
         for other in [&format!(r#"[{whole},"out":["#), &whole.replace("processid", "x"), r#"{"a":1,"out":"#] {
             assert_eq!(cut_process(other.as_bytes()), None, "{other}");
         }

@@ -1,21 +1,20 @@
 //! `cargo xtask demo`: the product's main job on real servers, step by step.
 //!
 //! Each step prints the command that a person would type and then runs exactly that, in a shell with the environment of
-//! `cargo xtask cluster env`. A second run finds the cluster up and the charts installed, and goes the same way.
+//! `cargo xtask cluster env`. A second run finds the cluster up and the charts installed: it prepares with a line for each step, and
+//! shows the work.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::Write as _,
-    process::{Command, Stdio},
-    time::Instant,
-};
+mod shell;
+mod tour;
+
+use std::{collections::BTreeMap, fs, path::Path, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use shell::{Shell, done, succeeds, title};
 
 use crate::{
-    cargo,
+    cargo::{self, Executable},
     cluster::{self, Stack, UpOptions, Which},
     images, repository,
 };
@@ -55,46 +54,80 @@ pub fn run(options: &Options) -> Result<()> {
         "A cluster with a real node, a ColonyOS server, and the images",
         "cargo xtask cluster up && cargo xtask images",
     );
-    let (stack, images) = prepare(options)?;
+    let (stack, images, programs) = prepare(options)?;
     let mut variables = cluster::variables(&options.which)?;
     variables.insert("NAMESPACE".to_owned(), NAMESPACE.to_owned());
-    let shell = Shell { variables };
+    link_plugin(&stack, &programs, &mut variables)?;
+    let is_first = !succeeds(&variables, "helm status colonyos-operator --namespace $NAMESPACE")?;
+    let shell = Shell { variables, is_first };
     let colony = write_files(&stack, options, &shell.variables, &images)?;
     install(&shell, &images)?;
     connect(&shell, &colony)?;
     executors(&shell, &stack)?;
-    work(&shell)?;
-    shell
-        .step("What the object says about itself", "kubectl get executordeployment workers --output yaml")?;
+    tour::all(&shell)?;
     farewell(&stack, begun);
     Ok(())
 }
 
+/// Makes the command line of the operator a plugin of kubectl, as users install it.
+fn link_plugin(
+    stack: &Stack,
+    programs: &[Executable],
+    variables: &mut BTreeMap<String, String>,
+) -> Result<()> {
+    let built =
+        programs.iter().find(|program| program.kind == "bin" && program.target == "colonyos-operator");
+    let built = &built.context("failed to find colonyos-operator among what cargo built")?.path;
+    let folder = stack.folder.join("demo/bin");
+    let link = folder.join("kubectl-colony");
+    let linked = fs::create_dir_all(&folder).and_then(|()| replace_link(built, &link));
+    linked.with_context(|| format!("failed to link {}", link.display()))?;
+    let path = variables.get("PATH").cloned().or_else(|| std::env::var("PATH").ok()).unwrap_or_default();
+    variables.insert("PATH".to_owned(), format!("{}:{path}", folder.display()));
+    Ok(())
+}
+
+fn replace_link(to: &Path, link: &Path) -> std::io::Result<()> {
+    match fs::remove_file(link) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::os::unix::fs::symlink(to, link)
+}
+
 /// Brings the cluster up while cargo compiles: Go and Rust take minutes each when nothing is built, and neither uses all
 /// cores all the time.
-fn prepare(options: &Options) -> Result<(Stack, Images)> {
-    if let (Some(operator), Some(executor)) = (&options.operator_image, &options.executor_image) {
-        let stack = cluster::up(&options.which, &UpOptions::default())?;
-        return Ok((stack, Images { operator: operator.clone(), executor: executor.clone() }));
-    }
-    if cluster::brings_cluster() {
+fn prepare(options: &Options) -> Result<(Stack, Images, Vec<Executable>)> {
+    let given = options.operator_image.clone().zip(options.executor_image.clone());
+    if given.is_none() && cluster::brings_cluster() {
         bail!(
             "images can be given to a node of this machine alone: for the cluster of KUBECONFIG build them with the \
              Dockerfile, push them where it can pull them, and name them by --operator-image and --executor-image"
         );
     }
     let (stack, programs) = std::thread::scope(|scope| {
-        let compiling = scope.spawn(cargo::build_programs);
+        let compiling = scope.spawn(|| {
+            let begun = Instant::now();
+            let programs = cargo::build_programs_quietly();
+            if programs.is_ok() {
+                done("colonyos-operator and the example executor are compiled", begun);
+            }
+            programs
+        });
         let stack = cluster::up(&options.which, &UpOptions::default());
         let programs = compiling.join().unwrap_or_else(|_| bail!("the compiling thread panicked"));
         (stack, programs)
     });
     let (stack, programs) = (stack?, programs?);
+    if let Some((operator, executor)) = given {
+        return Ok((stack, Images { operator, executor }, programs));
+    }
     let built = images::import(&stack, &programs)?;
     let reference = |name: &str| {
         built.get(name).map(|image| image.reference.clone()).with_context(|| format!("failed to find {name}"))
     };
-    Ok((stack, Images { operator: reference("colonyos-operator")?, executor: reference("executor")? }))
+    let images = Images { operator: reference("colonyos-operator")?, executor: reference("executor")? };
+    Ok((stack, images, programs))
 }
 
 /// Files of the demo, as this stack needs them, and the name of the colony.
@@ -147,52 +180,56 @@ fn write(stack: &Stack, name: &str, text: &str) -> Result<()> {
 }
 
 fn install(shell: &Shell, images: &Images) -> Result<()> {
-    shell.step(
+    shell.prepare(
         "The definitions of the kinds, as a chart of their own so that they can be upgraded",
         "helm upgrade --install colonyos-operator-crds charts/colonyos-operator-crds --namespace $NAMESPACE \
          --create-namespace",
     )?;
     let (repository, tag) = images.operator.rsplit_once(':').context("an image has a tag")?;
-    shell.step(
-        "The operator, as a pod under its own rights",
+    shell.prepare(
+        "The operator, as a pod under its own rights, which may serve kinds that users define in one group",
         &format!(
             "helm upgrade --install colonyos-operator charts/colonyos-operator --namespace $NAMESPACE \
-             --set image.repository={repository},image.tag={tag} --wait --timeout 2m"
+             --set image.repository={repository},image.tag={tag} --set 'userKinds.groups={{demo.example.com}}' \
+             --wait --timeout 2m"
         ),
     )?;
-    shell.step("It runs", "kubectl --namespace $NAMESPACE get pods --output wide")
+    if shell.is_first {
+        shell.step("It runs", "kubectl --namespace $NAMESPACE get pods --output wide")?;
+    }
+    Ok(())
 }
 
 fn connect(shell: &Shell, colony: &str) -> Result<()> {
-    shell.step(
+    shell.prepare(
         "The colony's key, in the operator's namespace and nowhere else",
         &format!(
             "printf %s \"$COLONIES_COLONY_PRVKEY\" | kubectl --namespace $NAMESPACE create secret generic colony-{colony} \
              --from-file=colonyPrvKey=/dev/stdin --dry-run=client --output yaml | kubectl apply --server-side --filename -"
         ),
     )?;
-    shell.step(
-        "The connection to the colony",
-        "cat $COLONIES_STACK_STATE/demo/colony.yaml && kubectl apply --filename $COLONIES_STACK_STATE/demo/colony.yaml",
-    )?;
-    shell.step(
-        "The operator has joined it",
-        &format!("kubectl wait --for=condition=Ready colony/{colony} --timeout=60s && kubectl get colonies"),
-    )
+    let apply = "kubectl apply --filename $COLONIES_STACK_STATE/demo/colony.yaml";
+    let wait = format!("kubectl wait --for=condition=Ready colony/{colony} --timeout=60s");
+    if shell.is_first {
+        shell.step(
+            "The connection to the colony",
+            &format!("cat $COLONIES_STACK_STATE/demo/colony.yaml && {apply}"),
+        )?;
+        return shell.step("The operator has joined it", &format!("{wait} && kubectl get colonies"));
+    }
+    shell.prepare("The connection to the colony", &format!("{apply} && {wait}"))
 }
 
 fn executors(shell: &Shell, stack: &Stack) -> Result<()> {
     let file = if stack.has_real_node() { "the example" } else { "the example, with your image" };
-    shell.step(
-        &format!("A fleet of executors: {file}"),
-        "cat $COLONIES_STACK_STATE/demo/fleet.yaml && \
-         kubectl apply --filename $COLONIES_STACK_STATE/demo/fleet.yaml",
-    )?;
-    shell.step(
-        "Its pods run",
-        "kubectl wait --for=condition=Ready executordeployment/workers --timeout=120s && \
-         kubectl get executordeployments,deployments,pods",
-    )?;
+    let what = format!("A fleet of executors: {file}");
+    let apply = "kubectl apply --filename $COLONIES_STACK_STATE/demo/fleet.yaml";
+    let wait = "kubectl wait --for=condition=Ready executordeployment/workers --timeout=120s";
+    if !shell.is_first {
+        return shell.prepare(&what, &format!("{apply} && {wait}"));
+    }
+    shell.step(&what, &format!("cat $COLONIES_STACK_STATE/demo/fleet.yaml && {apply}"))?;
+    shell.step("Its pods run", &format!("{wait} && kubectl get executordeployments,deployments,pods"))?;
     shell.step("The colony knows them", "colonies executor ls")?;
     shell.step(
         "A process for them, and its result",
@@ -206,69 +243,23 @@ fn executors(shell: &Shell, stack: &Stack) -> Result<()> {
     )
 }
 
-fn work(shell: &Shell) -> Result<()> {
-    shell.step(
-        "Work as objects: one call of a function, and a request that passes through two jobs",
-        "kubectl delete --ignore-not-found --filename examples/work.yaml && cat examples/work.yaml && \
-         kubectl apply --filename examples/work.yaml",
-    )?;
-    shell.step(
-        "Both are done, once each",
-        "kubectl wait --for=condition=Finished colonyprocess/hash requeststate/order-4711 --timeout=60s && \
-         kubectl get colonyprocesses,requeststates",
-    )?;
-    shell.step(
-        "What came out, and the way that the request took",
-        "kubectl get colonyprocess hash --output jsonpath='{.status.output[0]}{\"\\n\"}' && \
-         kubectl get requeststate order-4711 --output \
-         jsonpath='{range .status.history[*]}{.timestamp}  {.job}  {.state}{\"\\n\"}{end}{.status.jobs[*].output[0]}{\"\\n\"}'",
-    )
-}
-
 fn farewell(stack: &Stack, begun: Instant) {
     let name = if stack.name == "demo" { String::new() } else { format!(" --name {}", stack.name) };
+    let bin = stack.folder.join("demo/bin");
     println!(
         "\nDone in {}s. Everything keeps running; what to try next:\n\n  \
          eval \"$(cargo xtask cluster env{name})\"          # kubectl, helm, colonies and their settings\n  \
+         export PATH={}:$PATH      # kubectl colony\n  \
+         kubectl colony get                               # all objects, where they stand and why\n  \
+         kubectl edit colonyprocess waits                 # its type is a mistake: it cannot be changed, and you are told so\n  \
+         kubectl colony cancel colonyprocess/waits\n  \
+         kubectl colony rerun colonyworkflow/picture\n  \
          kubectl edit executordeployment workers          # change the image, the environment, the replicas\n  \
-         kubectl describe executordeployment workers\n  \
          kubectl delete deployment workers                # it is back within a second\n  \
-         colonies function exec --func sleep --args 20 --targettype worker --maxexectime 60 --maxretries 3 --wait\n  \
          colonies process pss                             # what has succeeded; among it each generation of workers\n  \
-         cargo xtask cluster stop colonyos{name}          # and see: kubectl get executordeployment workers -o yaml\n  \
+         cargo xtask cluster stop colonyos{name}          # and see: kubectl colony explain executordeployment/workers\n  \
          cargo xtask cluster down{name}                   # removes all of it",
-        begun.elapsed().as_secs()
+        begun.elapsed().as_secs(),
+        bin.display()
     );
-}
-
-/// Runs commands as a person would, with the environment of the stack.
-struct Shell {
-    variables: BTreeMap<String, String>,
-}
-
-impl Shell {
-    /// Prints what is about to be done, does it, and lets its output through.
-    fn step(&self, what: &str, command: &str) -> Result<()> {
-        title(what, command);
-        let status = Command::new("sh")
-            .args(["-c", command])
-            .envs(&self.variables)
-            .current_dir(repository::root())
-            .stdin(Stdio::null())
-            .status()
-            .context("failed to run sh")?;
-        if !status.success() {
-            bail!(
-                "this step failed: {what}\n  look at: kubectl --namespace {NAMESPACE} logs deployment/colonyos-operator\n  \
-                 and at: kubectl describe colony,executordeployment"
-            );
-        }
-        Ok(())
-    }
-}
-
-fn title(what: &str, command: &str) {
-    println!("\n── {what}\n$ {command}");
-    // What the command itself prints goes past this process's buffer.
-    let _ = std::io::stdout().flush();
 }
