@@ -5,7 +5,7 @@
 //!
 //! The suite `memory_server` of rung `apiserver` makes the same calls to this and to a real API server; what both answer
 //! alike is what this can be trusted with. Left out: validation (schemas only prune and fill in), server-side apply,
-//! strategic merge patches and JSON patches, defaults of built-in kinds, graceful deletion of pods, conversion between
+//! strategic merge patches, defaults of built-in kinds, graceful deletion of pods, conversion between
 //! versions, pages of one moment, watches that end, quotas and admission.
 //!
 //! | file | what |
