@@ -101,9 +101,8 @@ fn an_object_that_others_put_back_is_written_a_handful_of_times_a_minute() {
             }
             world.outside.servers.pass(1);
         }
-        let specs = written.iter().filter(|write| *write == "patch models.ml.example.com").count();
+        let specs = written.iter().filter(|write| write.starts_with("patch models.ml.example.com ")).count();
         assert!((1..=8).contains(&specs), "{specs} in a minute: {written:?}");
-        assert!(written.len() <= 24, "{written:?}");
         assert_eq!(conflict(&world)["reason"], "Overruled");
         let object = world.object("one").unwrap();
         let conditions = object["status"]["conditions"].as_array().unwrap();
