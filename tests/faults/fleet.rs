@@ -10,7 +10,7 @@ use colonyos_operator::api::{
     mirror::MirrorState,
 };
 use kube::{
-    Api, ResourceExt as _,
+    Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use parking_lot::Mutex;
@@ -163,7 +163,7 @@ impl Fleet {
         let there: BTreeSet<String> = list
             .iter()
             .filter(|object| object.metadata.deletion_timestamp.is_none())
-            .map(|object| object.name_any())
+            .map(ResourceExt::name_any)
             .collect();
         let asked = self.asked();
         asked
