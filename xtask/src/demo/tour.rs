@@ -32,7 +32,7 @@ fn work(shell: &Shell) -> Result<()> {
     )?;
     shell.step(
         "What came out, and the way that the request took",
-        "kubectl colony output colonyprocess/hash && kubectl get requeststate order-4711 --output \
+        "kubectl colony output colonyprocess/hash && echo && kubectl get requeststate order-4711 --output \
          jsonpath='{range .status.history[*]}{.timestamp}  {.job}  {.state}{\"\\n\"}{end}'",
     )
 }
