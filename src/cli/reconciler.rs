@@ -3,13 +3,7 @@
 //! It is told of the colony as the `colonies` command line is: by the environment. Everything else is in the crate
 //! `colonyos-reconciler`.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Display,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt::Display, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
 
@@ -138,10 +132,15 @@ impl Arguments {
     fn state_dir(&self) -> PathBuf {
         self.state_dir.clone().unwrap_or_else(|| {
             let own = variable("XDG_STATE_HOME").map(PathBuf::from);
-            let home = variable("HOME").filter(|home| home != "/root").map(|home| PathBuf::from(home).join(".local/state"));
+            let home = variable("HOME")
+                .filter(|home| home != "/root")
+                .map(|home| PathBuf::from(home).join(".local/state"));
             let base = own.or(home).unwrap_or_else(|| PathBuf::from("/var/lib"));
             let safe = |name: &str| name.replace(['/', '.'], "_");
-            base.join("colonyos-reconciler").join(safe(&self.colony)).join(safe(&self.location)).join(self.kind().to_string())
+            base.join("colonyos-reconciler")
+                .join(safe(&self.colony))
+                .join(safe(&self.location))
+                .join(self.kind().to_string())
         })
     }
 }
@@ -158,7 +157,8 @@ async fn reconcile(arguments: &Arguments) -> Result<(), Failure> {
     let say: Say = Arc::new(move |text: &str| told(&clock, text));
     let key = variable("COLONIES_COLONY_PRVKEY")
         .ok_or("set COLONIES_COLONY_PRVKEY in the environment: the key of the colony's owner, which registers executors")?;
-    let key = PrivateKey::from_hex(&key).map_err(|error| format!("failed to read COLONIES_COLONY_PRVKEY: {error}"))?;
+    let key = PrivateKey::from_hex(&key)
+        .map_err(|error| format!("failed to read COLONIES_COLONY_PRVKEY: {error}"))?;
     let client = Client::new(&arguments.server(), Timeouts::default())?;
     let folder = tokio::select! {
         folder = take(arguments.state_dir(), &say) => folder?,
@@ -188,7 +188,10 @@ async fn reconcile(arguments: &Arguments) -> Result<(), Failure> {
             location: arguments.location.clone(),
             kind,
             executor_type: arguments.executor_type.clone().unwrap_or_else(|| format!("{kind}-reconciler")),
-            allowed: Allowed { folders: arguments.allow_volume.clone(), privileged: arguments.allow_privileged },
+            allowed: Allowed {
+                folders: arguments.allow_volume.clone(),
+                privileged: arguments.allow_privileged,
+            },
             patience: Patience { drain: arguments.drain_timeout, grace: arguments.stop_timeout },
         },
         surroundings: arguments.surroundings(),
@@ -212,8 +215,9 @@ async fn reconcile(arguments: &Arguments) -> Result<(), Failure> {
 async fn take(path: PathBuf, say: &Say) -> Result<StateFolder, Failure> {
     let mut has_said = false;
     loop {
-        let taken = StateFolder::take(&path)
-            .map_err(|error| format!("failed to use the state folder {}: {error}; give another by --state-dir", path.display()))?;
+        let taken = StateFolder::take(&path).map_err(|error| {
+            format!("failed to use the state folder {}: {error}; give another by --state-dir", path.display())
+        })?;
         if let Some(folder) = taken {
             return Ok(folder);
         }
@@ -243,6 +247,7 @@ fn variable(name: &str) -> Option<String> {
 /// The variables of this process whose names are wanted.
 #[expect(clippy::disallowed_methods, reason = "replicas get a part of the reconciler's own environment")]
 fn environment(is_wanted: impl Fn(&str) -> bool) -> Environment {
-    let texts = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let texts = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     Environment(texts.filter(|(name, _)| is_wanted(name)).collect::<BTreeMap<_, _>>())
 }

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fs, process::Command, time::Duration};
 
 use colonyos_operator::colony::{
-    Blueprint, BlueprintDefinition, ExecutorState, LogQuery, PrivateKey, Process, ProcessQuery, ProcessState, Session,
+    Blueprint, BlueprintDefinition, ExecutorState, LogQuery, PrivateKey, Process, ProcessQuery, ProcessState,
+    Session,
 };
 use rand::Rng as _;
 use serde_json::{Value, json};
@@ -41,14 +42,23 @@ impl Lab {
         let stage = Stage::new().await;
         let (owner_key, colony) = (stage.owner_key.clone(), stage.colony.clone());
         let handler = format!("reconciler-{}", letters());
-        let definition = BlueprintDefinition::new(&colony, "executor-deployment", KIND, &handler, "reconcile").unwrap();
+        let definition =
+            BlueprintDefinition::new(&colony, "executor-deployment", KIND, &handler, "reconcile").unwrap();
         stage.owner.add_blueprint_definition(&definition).await.unwrap();
         Self { stage, owner_key, handler }
     }
 
     fn command(&self, state: &TempDir) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_colonyos-operator"));
-        command.args(["reconciler", "--runtime", "local", "--location", LOCATION, "--executor-type", &self.handler]);
+        command.args([
+            "reconciler",
+            "--runtime",
+            "local",
+            "--location",
+            LOCATION,
+            "--executor-type",
+            &self.handler,
+        ]);
         command.args(["--resync", "2s", "--state-dir"]).arg(state.path());
         command
             .env("COLONIES_SERVER_HOST", &self.stage.server.host)
@@ -106,12 +116,14 @@ impl Lab {
         until(&format!("{count} replicas of {name} run, with as many executors"), || async {
             let found: Vec<Found> = self.processes();
             let executors = self.executors().await;
-            let running: BTreeSet<_> = found.iter().map(|found| (found.name.clone(), found.id.clone())).collect();
+            let running: BTreeSet<_> =
+                found.iter().map(|found| (found.name.clone(), found.id.clone())).collect();
             let status = self.stage.user.blueprint(name).await.unwrap().status;
-            let is_told = ["runningInstances", "totalInstances", "readyReplicas"]
-                .iter()
-                .all(|field| status.get(*field).and_then(Value::as_f64) == Some(f64::from(u32::try_from(count).unwrap())));
-            (found.len() == count && running == executors && is_told && !status.contains_key("message")).then_some(found)
+            let is_told = ["runningInstances", "totalInstances", "readyReplicas"].iter().all(|field| {
+                status.get(*field).and_then(Value::as_f64) == Some(f64::from(u32::try_from(count).unwrap()))
+            });
+            (found.len() == count && running == executors && is_told && !status.contains_key("message"))
+                .then_some(found)
         })
         .await
     }
@@ -136,15 +148,23 @@ impl Drop for Lab {
 fn processes_of(colony: &str) -> Vec<Found> {
     let mut all = Vec::new();
     for entry in fs::read_dir("/proc").unwrap() {
-        let Some(pid) = entry.unwrap().file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Some(pid) = entry.unwrap().file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
         let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { continue };
-        let variables: Vec<String> =
-            environment.split(|byte| *byte == 0).map(|one| String::from_utf8_lossy(one).into_owned()).collect();
-        let value = |name: &str| variables.iter().find_map(|one| one.strip_prefix(&format!("{name}="))).map(str::to_owned);
+        let variables: Vec<String> = environment
+            .split(|byte| *byte == 0)
+            .map(|one| String::from_utf8_lossy(one).into_owned())
+            .collect();
+        let value = |name: &str| {
+            variables.iter().find_map(|one| one.strip_prefix(&format!("{name}="))).map(str::to_owned)
+        };
         if value("COLONIES_COLONY_NAME").as_deref() != Some(colony) {
             continue;
         }
-        let (Some(name), Some(id)) = (value("COLONIES_EXECUTOR_NAME"), value("COLONIES_EXECUTOR_ID")) else { continue };
+        let (Some(name), Some(id)) = (value("COLONIES_EXECUTOR_NAME"), value("COLONIES_EXECUTOR_ID")) else {
+            continue;
+        };
         all.push(Found { name, id, pid });
     }
     all.sort();
@@ -176,7 +196,11 @@ async fn a_fleet_of_processes_follows_its_blueprint() {
     let first = lab.until_running("ml", 3).await;
     let names: Vec<_> = first.iter().map(|found| found.name.as_str()).collect();
     assert_eq!(names, ["ml-0-1", "ml-1-1", "ml-2-1"]);
-    for line in ["ml: Current replicas: 0, Desired: 3", "Scaling up: starting 3 processes", "Started process ml-0-1 ("] {
+    for line in [
+        "ml: Current replicas: 0, Desired: 3",
+        "Scaling up: starting 3 processes",
+        "Started process ml-0-1 (",
+    ] {
         assert!(reconciler.output().contains(line), "{line}: {}", reconciler.output());
     }
     reconciler.wait_for("Reconciliation complete: 3 replicas running", Duration::from_secs(30)).await;
@@ -185,8 +209,11 @@ async fn a_fleet_of_processes_follows_its_blueprint() {
     let owner_key = lab.owner_key.to_hex();
     let mut keys = BTreeSet::new();
     for found in &first {
-        let environment = String::from_utf8_lossy(&fs::read(format!("/proc/{}/environ", found.pid)).unwrap()).into_owned();
-        assert!(environment.contains("MODEL_CACHE_DIR=/models") && environment.contains("COLONIES_DEPLOYMENT=ml"));
+        let environment =
+            String::from_utf8_lossy(&fs::read(format!("/proc/{}/environ", found.pid)).unwrap()).into_owned();
+        assert!(
+            environment.contains("MODEL_CACHE_DIR=/models") && environment.contains("COLONIES_DEPLOYMENT=ml")
+        );
         assert!(!environment.contains(owner_key.as_str()));
         let key = environment.split('\0').find_map(|one| one.strip_prefix("COLONIES_PRVKEY=")).unwrap();
         assert_eq!(PrivateKey::from_hex(key).unwrap().id().to_string(), found.id);
@@ -220,7 +247,8 @@ async fn a_fleet_of_processes_follows_its_blueprint() {
     lab.change("ml", |spec| spec["env"]["MODEL_CACHE_DIR"] = json!("/other")).await;
     until("both are of the new generation", || async {
         let after = lab.processes();
-        let is_new = after.len() == 2 && after.iter().all(|found| before.iter().all(|old| old.id != found.id));
+        let is_new =
+            after.len() == 2 && after.iter().all(|found| before.iter().all(|old| old.id != found.id));
         is_new.then_some(())
     })
     .await;
@@ -232,7 +260,8 @@ async fn a_fleet_of_processes_follows_its_blueprint() {
     // What has ended is replaced, with its executor.
     let victim = lab.processes().remove(0);
     send(victim.pid, Signal::Kill);
-    until("it is replaced", || async { lab.processes().iter().all(|found| *found != victim).then_some(()) }).await;
+    until("it is replaced", || async { lab.processes().iter().all(|found| *found != victim).then_some(()) })
+        .await;
     lab.until_running("ml", 2).await;
 
     lab.stage.user.remove_blueprint("ml").await.unwrap();
@@ -251,17 +280,25 @@ async fn a_blueprint_that_cannot_be_read_is_told_and_stops_no_other() {
     let lab = Lab::new().await;
     let state = TempDir::new().unwrap();
     let _reconciler = lab.start(&state);
-    lab.add("bad", json!({"replicas": 2, "executorType": lab.stage.executor_type, "image": "an/image"})).await;
+    lab.add("bad", json!({"replicas": 2, "executorType": lab.stage.executor_type, "image": "an/image"}))
+        .await;
     lab.add("good", lab.spec(1)).await;
     lab.until_running("good", 1).await;
     until("its status says why", || async {
         let status = lab.stage.user.blueprint("bad").await.unwrap().status;
-        status.get("message").and_then(Value::as_str).filter(|message| message.contains("spec.command")).map(drop)
+        status
+            .get("message")
+            .and_then(Value::as_str)
+            .filter(|message| message.contains("spec.command"))
+            .map(drop)
     })
     .await;
     until("its process says why", || async {
         let failed = lab.closed("reconcile", ProcessState::Failed).await;
-        failed.iter().any(|process| process.errors.iter().any(|error| error.contains("spec.command"))).then_some(())
+        failed
+            .iter()
+            .any(|process| process.errors.iter().any(|error| error.contains("spec.command")))
+            .then_some(())
     })
     .await;
 }
@@ -361,7 +398,10 @@ async fn a_blueprint_for_another_runtime_is_left_alone() {
     lab.add("elsewhere", spec).await;
     until("its process says why", || async {
         let failed = lab.closed("reconcile", ProcessState::Failed).await;
-        failed.iter().any(|process| process.errors.iter().any(|error| error.contains("spec.runtime"))).then_some(())
+        failed
+            .iter()
+            .any(|process| process.errors.iter().any(|error| error.contains("spec.runtime")))
+            .then_some(())
     })
     .await;
     assert_eq!(lab.processes(), []);

@@ -18,7 +18,7 @@ pub use limits::{Limits, Port};
 pub use volume::Volume;
 
 use crate::name::{FleetName, quoted};
-use field::{text, texts, whole};
+use field::{quoted_value, text, texts, whole};
 use kind::ENTRIES_MAX;
 
 /// The kind of blueprint that is carried out.
@@ -175,7 +175,7 @@ fn read(
         None | Some(Value::Null) => &empty,
         Some(Value::Object(config)) => config,
         Some(other) => {
-            reasons.push(format!("spec.config: {}: give an object", quoted(other)));
+            reasons.push(format!("spec.config: {}: give an object", quoted_value(other)));
             &empty
         }
     };
@@ -248,7 +248,7 @@ fn privileged(spec: &Map<String, Value>, kind: Kind, allowed: &Allowed, reasons:
             false
         }
         Some(other) => {
-            reasons.push(format!("spec.privileged: {}: give true or false", quoted(other)));
+            reasons.push(format!("spec.privileged: {}: give true or false", quoted_value(other)));
             false
         }
     }

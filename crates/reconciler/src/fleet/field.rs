@@ -5,13 +5,18 @@ use serde_json::{Map, Value};
 use super::kind::ENTRIES_MAX;
 use crate::name::quoted;
 
+/// A value as a refusal quotes it.
+pub(super) fn quoted_value(value: &Value) -> String {
+    value.as_str().map_or_else(|| quoted(value), quoted)
+}
+
 /// A text; empty when there is none.
 pub(super) fn text(spec: &Map<String, Value>, name: &str, reasons: &mut Vec<String>) -> String {
     match spec.get(name) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => {
-            reasons.push(format!("spec.{name}: {}: give a text", quoted(other)));
+            reasons.push(format!("spec.{name}: {}: give a text", quoted_value(other)));
             String::new()
         }
     }
@@ -24,8 +29,10 @@ pub(super) fn texts(spec: &Map<String, Value>, name: &str, reasons: &mut Vec<Str
         Some(Value::String(text)) => return vec![text.clone()],
         Some(Value::Array(list)) if list.len() <= ENTRIES_MAX => list,
         Some(other) => {
-            reasons
-                .push(format!("spec.{name}: {}: give a list of at most {ENTRIES_MAX} texts", quoted(other)));
+            reasons.push(format!(
+                "spec.{name}: {}: give a list of at most {ENTRIES_MAX} texts",
+                quoted_value(other)
+            ));
             return Vec::new();
         }
     };
@@ -60,7 +67,8 @@ pub(super) fn whole(
     match number.and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= most) {
         Some(number) => number,
         None => {
-            reasons.push(format!("spec.{name}: {}: give a whole number from 0 to {most}", quoted(value)));
+            reasons
+                .push(format!("spec.{name}: {}: give a whole number from 0 to {most}", quoted_value(value)));
             default
         }
     }

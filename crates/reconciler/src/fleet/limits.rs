@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::kind::{ENTRIES_MAX, Kind};
+use super::{
+    field::quoted_value,
+    kind::{ENTRIES_MAX, Kind},
+};
 use crate::name::quoted;
 
 /// What a container may take; without a limit where it is `None`.
@@ -40,7 +43,7 @@ pub(super) fn read(spec: &Map<String, Value>, kind: Kind, reasons: &mut Vec<Stri
         Some(Value::String(text)) => Some(text.clone()),
         Some(Value::Number(number)) => Some(number.to_string()),
         Some(other) => {
-            reasons.push(format!("spec.{name}: {}: give a quantity", quoted(other)));
+            reasons.push(format!("spec.{name}: {}: give a quantity", quoted_value(other)));
             None
         }
     };
@@ -106,7 +109,8 @@ pub(super) fn ports(
         None | Some(Value::Null) => return Vec::new(),
         Some(Value::Array(list)) if list.len() <= ENTRIES_MAX => list,
         Some(other) => {
-            reasons.push(format!("spec.ports: {}: give a list of at most {ENTRIES_MAX}", quoted(other)));
+            reasons
+                .push(format!("spec.ports: {}: give a list of at most {ENTRIES_MAX}", quoted_value(other)));
             return Vec::new();
         }
     };
@@ -119,7 +123,7 @@ pub(super) fn ports(
             Some(port) => ports.push(port),
             None => reasons.push(format!(
                 "spec.ports[{index}]: {}: give {{host, container, protocol}}, or a text such as 8080:80 or 53/udp",
-                quoted(entry)
+                quoted_value(entry)
             )),
         }
     }

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::kind::{ENTRIES_MAX, Kind};
+use super::{
+    field::quoted_value,
+    kind::{ENTRIES_MAX, Kind},
+};
 use crate::name::quoted;
 
 /// A folder of the machine, and where a container has it.
@@ -40,7 +43,7 @@ pub(super) fn read(
                 }
             }
             Some(other) => {
-                reasons.push(format!("{path}: {}: give a list of at most {ENTRIES_MAX}", quoted(other)))
+                reasons.push(format!("{path}: {}: give a list of at most {ENTRIES_MAX}", quoted_value(other)))
             }
         }
     }
@@ -49,7 +52,7 @@ pub(super) fn read(
 
 fn volume(entry: &Value, kind: Kind, allowed: &[String]) -> Result<Volume, String> {
     let Value::Object(fields) = entry else {
-        return Err(format!("{}: give an object with host and container", quoted(entry)));
+        return Err(format!("{}: give an object with host and container", quoted_value(entry)));
     };
     let known = ["host", "source", "container", "target", "readOnly", "readonly"];
     if let Some((name, _)) =
@@ -71,13 +74,13 @@ fn volume(entry: &Value, kind: Kind, allowed: &[String]) -> Result<Volume, Strin
         if is_path {
             Ok(path.to_owned())
         } else {
-            Err(format!("{} {}: give an absolute path without `:` and `..`", names[0], quoted(value)))
+            Err(format!("{} {}: give an absolute path without `:` and `..`", names[0], quoted_value(value)))
         }
     };
     let read_only = match fields.get("readOnly").or_else(|| fields.get("readonly")) {
         None | Some(Value::Null) => false,
         Some(Value::Bool(flag)) => *flag,
-        Some(other) => return Err(format!("readOnly {}: give true or false", quoted(other))),
+        Some(other) => return Err(format!("readOnly {}: give true or false", quoted_value(other))),
     };
     let volume =
         Volume { host: path(["host", "source"])?, container: path(["container", "target"])?, read_only };
