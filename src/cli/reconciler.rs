@@ -245,7 +245,6 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// The variables of this process whose names are wanted.
-#[expect(clippy::disallowed_methods, reason = "replicas get a part of the reconciler's own environment")]
 fn environment(is_wanted: impl Fn(&str) -> bool) -> Environment {
     let texts = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

@@ -40,6 +40,7 @@ const LOCATION: &str = "colonies.location";
 const BLUEPRINT: &str = "colonies.blueprint";
 const EXECUTOR_ID: &str = "colonies.executorid";
 const RECONCILER: &str = "colonies.reconciler";
+const TEMPLATE: &str = "colonies.template";
 
 /// The containers of one daemon that are of one colony and location.
 pub struct Docker {
@@ -78,7 +79,7 @@ impl Docker {
     }
 
     fn labels(&self, launch: &Launch, executor_id: &str) -> HashMap<String, String> {
-        let generation = launch.generation.to_string();
+        let (generation, template) = (launch.generation.to_string(), launch.template.digest());
         let (name, fleet) = (launch.name.to_string(), launch.name.fleet.to_string());
         [
             (MANAGED, "true"),
@@ -89,6 +90,7 @@ impl Docker {
             (LOCATION, self.location.as_str()),
             (BLUEPRINT, launch.blueprint.as_str()),
             (EXECUTOR_ID, executor_id),
+            (TEMPLATE, template.as_str()),
             (RECONCILER, self.reconciler.as_str()),
         ]
         .into_iter()
@@ -193,6 +195,7 @@ impl Docker {
             executor_id: label(EXECUTOR_ID),
             blueprint: label(BLUEPRINT),
             generation: label(GENERATION).parse().unwrap_or_default(),
+            template: label(TEMPLATE),
             image: container.image.unwrap_or_default(),
             state,
             created: Timestamp::from_second(container.created.unwrap_or_default()).unwrap_or_default(),

@@ -11,7 +11,8 @@ mod volume;
 use std::collections::BTreeMap;
 
 use colonyos_client::{Blueprint, Environment};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use sha3::{Digest as _, Sha3_256};
 
 pub use kind::Kind;
 pub use limits::{Limits, Port};
@@ -115,6 +116,28 @@ impl Template {
     #[must_use]
     pub fn words(&self) -> Vec<&str> {
         [&self.entrypoint, &self.command, &self.args].into_iter().flatten().map(String::as_str).collect()
+    }
+
+    /// What tells it from any other template: replicas are replaced when it changes, and stay when only their number does.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let volumes: Vec<_> =
+            self.volumes.iter().map(|one| json!([one.host, one.container, one.read_only])).collect();
+        let ports: Vec<_> = self.ports.iter().map(|one| json!([one.host, one.container, one.udp])).collect();
+        let whole = json!([
+            self.executor_type,
+            self.image,
+            self.entrypoint,
+            self.command,
+            self.args,
+            self.environment,
+            volumes,
+            ports,
+            self.limits.millicores,
+            self.limits.bytes,
+            self.privileged,
+        ]);
+        hex::encode(&Sha3_256::digest(whole.to_string())[..8])
     }
 }
 

@@ -69,14 +69,13 @@ impl StateFolder {
     /// When they can be neither read nor written.
     pub fn executor(&self, prefix: &str) -> io::Result<(String, PrivateKey)> {
         let path = self.path.join("executor.json");
-        let kept: Kept = match read(&path)? {
-            Some(text) => serde_json::from_str(&Zeroizing::new(text))?,
-            None => {
-                let key = PrivateKey::generate().map_err(io::Error::other)?;
-                let kept = Kept { name: format!("{prefix}-{}", random(4)?), key: key.to_hex().to_string() };
-                write(&path, &serde_json::to_vec(&kept)?)?;
-                kept
-            }
+        let kept: Kept = if let Some(text) = read(&path)? {
+            serde_json::from_str(&Zeroizing::new(text))?
+        } else {
+            let key = PrivateKey::generate().map_err(io::Error::other)?;
+            let kept = Kept { name: format!("{prefix}-{}", random(4)?), key: key.to_hex().to_string() };
+            write(&path, &serde_json::to_vec(&kept)?)?;
+            kept
         };
         let key = PrivateKey::from_hex(&Zeroizing::new(kept.key)).map_err(io::Error::other)?;
         Ok((kept.name, key))

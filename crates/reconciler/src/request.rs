@@ -18,8 +18,8 @@ const CLEANUP: &str = "cleanup";
 /// What a process asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// One blueprint is to be as it should.
-    One(String),
+    /// One blueprint is to be as it should; with new replicas, if that is forced.
+    One(String, bool),
     /// All of them are; the server's cron asks for it each minute.
     All,
     /// What a blueprint that was removed has left is to go.
@@ -61,7 +61,7 @@ impl Request {
         match (spec.function.as_str(), name) {
             (CLEANUP, Some(name)) => Ok(Self::Cleanup(name)),
             (CLEANUP, None) => Err("cleanup: give the keyword argument blueprintName".to_owned()),
-            (_, Some(name)) => Ok(Self::One(name)),
+            (_, Some(name)) => Ok(Self::One(name, spec.kwargs.get("force") == Some(&Value::Bool(true)))),
             (_, None) => Ok(Self::All),
         }
     }
@@ -94,7 +94,7 @@ pub fn answer(
                 (waited > patience).then(|| Answer::Done(json!({"blueprint": name, "runningInstances": left, "message": "they go as soon as they run no process"})))
             }
         }
-        Request::One(name) => match snapshot.wishes.iter().find(|wish| wish.name() == name) {
+        Request::One(name, _) => match snapshot.wishes.iter().find(|wish| wish.name() == name) {
             None => Some(Answer::Failed(vec![format!(
                 "blueprint {}: there is none for this reconciler ({place}): check metadata.locationname, the handler of the definition, \
                  and spec.runtime",
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn the_processes_of_the_server_are_understood_and_others_are_told_why_not() {
         let one = json!({"kind": KIND, "blueprintName": "ml", "force": true});
-        assert_eq!(asked("reconcile", &one), Ok(Request::One("ml".into())));
+        assert_eq!(asked("reconcile", &one), Ok(Request::One("ml".into(), true)));
         assert_eq!(asked("reconcile", &json!({"kind": KIND})), Ok(Request::All));
         assert_eq!(asked("cleanup", &one), Ok(Request::Cleanup("ml".into())));
         assert!(asked("cleanup", &json!({"kind": KIND})).is_err());

@@ -47,6 +47,8 @@ pub struct Replica {
     pub blueprint: String,
     /// The generation of the spec that it was made for.
     pub generation: i64,
+    /// The digest of the template that it was made from.
+    pub template: String,
     /// The image, or the program.
     pub image: String,
     /// How far it is.
@@ -171,9 +173,18 @@ pub struct Snapshot {
     pub work: BTreeMap<ReplicaName, Work>,
     /// How patient to be.
     pub patience: Patience,
+    /// Generations up to which replicas are replaced although their template is the same, since a process asks for it.
+    pub forced: BTreeMap<FleetName, i64>,
 }
 
 impl Snapshot {
+    /// Whether a replica is what its fleet wishes for now. A spec that only scales has another generation, and the same template.
+    #[must_use]
+    pub fn is_current(&self, fleet: &Fleet, replica: &Replica) -> bool {
+        let forced = self.forced.get(&fleet.name).copied().unwrap_or(i64::MIN);
+        replica.template == fleet.template.digest() && replica.generation >= forced
+    }
+
     /// The fleet of that name.
     #[must_use]
     pub fn fleet(&self, name: &FleetName) -> Option<&Fleet> {

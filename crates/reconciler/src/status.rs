@@ -47,7 +47,7 @@ fn of_fleet(
     let mut fields = instances(snapshot, fleet.name.as_str(), &fleet.status, kind);
     let ready = snapshot.replicas.iter().filter(|replica| replica.name.fleet == fleet.name);
     let ready =
-        ready.filter(|replica| replica.generation >= fleet.generation && snapshot.is_ready(replica)).count();
+        ready.filter(|replica| snapshot.is_current(fleet, replica) && snapshot.is_ready(replica)).count();
     let waits = progress.map(|progress| progress.waits.join("; ")).unwrap_or_default();
     let message = [waits, fleet.notes.join("; ")]
         .into_iter()

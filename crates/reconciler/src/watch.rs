@@ -9,7 +9,7 @@ use colonyos_client::{
 use crate::{
     clock,
     fleet::{self, Allowed, KIND, Kind},
-    name::ReplicaName,
+    name::{FleetName, ReplicaName},
     plan,
     port::{HostError, Runtime},
     snapshot::{Member, Patience, Replica, Snapshot, Wish, Work},
@@ -66,6 +66,7 @@ pub async fn read(
     session: &Session,
     host: &dyn Runtime,
     elapsed: Duration,
+    forced: BTreeMap<FleetName, i64>,
 ) -> Result<Snapshot, WatchError> {
     let handler = handler(&session.blueprint_definitions().await?);
     let blueprints = session.blueprints(Some(KIND), Some(&seat.location)).await?;
@@ -86,6 +87,7 @@ pub async fn read(
         replicas,
         work: BTreeMap::new(),
         patience: seat.patience,
+        forced,
     };
     snapshot.work = work(session, plan::candidates(&snapshot)).await?;
     Ok(snapshot)

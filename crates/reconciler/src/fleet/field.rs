@@ -64,12 +64,9 @@ pub(super) fn whole(
             value.as_f64().filter(|float| float.fract() == 0.0 && (0.0..=f64::from(most)).contains(float))?;
         float.to_string().parse().ok()
     });
-    match number.and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= most) {
-        Some(number) => number,
-        None => {
-            reasons
-                .push(format!("spec.{name}: {}: give a whole number from 0 to {most}", quoted_value(value)));
-            default
-        }
-    }
+    let number = number.and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= most);
+    number.unwrap_or_else(|| {
+        reasons.push(format!("spec.{name}: {}: give a whole number from 0 to {most}", quoted_value(value)));
+        default
+    })
 }

@@ -43,7 +43,8 @@ pub(super) fn read(
                 }
             }
             Some(other) => {
-                reasons.push(format!("{path}: {}: give a list of at most {ENTRIES_MAX}", quoted_value(other)))
+                reasons
+                    .push(format!("{path}: {}: give a list of at most {ENTRIES_MAX}", quoted_value(other)));
             }
         }
     }

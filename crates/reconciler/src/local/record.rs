@@ -23,6 +23,8 @@ pub(super) struct Record {
     pub(super) blueprint: String,
     /// The generation of the spec that it is for.
     pub(super) generation: i64,
+    /// The digest of the template that it was made from.
+    pub(super) template: String,
     /// The program.
     pub(super) program: String,
     /// When it was made.

@@ -74,9 +74,11 @@ async fn a_process_is_started_found_again_and_ended() {
     let stage = stage.again();
     let found = stage.only().await;
     assert_eq!((found.state, found.id, found.generation, found.executor_id), (State::Running, pid, 3, id));
+    while stage.local.last_words(&launch.name).await.unwrap() != "hello\n" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     stage.local.end(&launch.name, Ending::Ask).await.unwrap();
     stage.until_ended().await;
-    assert_eq!(stage.local.last_words(&launch.name).await.unwrap(), "hello\n");
     stage.local.remove(&launch.name).await.unwrap();
     assert_eq!(stage.local.list().await.unwrap(), []);
 }

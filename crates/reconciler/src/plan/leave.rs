@@ -129,7 +129,7 @@ fn rolled<'a>(
         return None;
     }
     let (old, new): (Vec<&Replica>, Vec<&Replica>) =
-        of(snapshot, fleet).partition(|replica| replica.generation < fleet.generation);
+        of(snapshot, fleet).partition(|replica| !snapshot.is_current(fleet, replica));
     let missing = (0..fleet.replicas).any(|slot| {
         of(snapshot, fleet).all(|replica| replica.name.slot != slot)
             && start::holders(snapshot, fleet).all(|member| member.name.slot != slot)
@@ -148,7 +148,7 @@ fn rolled<'a>(
 fn outdated(snapshot: &Snapshot) -> impl Iterator<Item = &Replica> {
     snapshot.replicas.iter().filter(|replica| {
         let fleet = snapshot.fleet(&replica.name.fleet);
-        replica.state == State::Running && fleet.is_some_and(|fleet| replica.generation < fleet.generation)
+        replica.state == State::Running && fleet.is_some_and(|fleet| !snapshot.is_current(fleet, replica))
     })
 }
 
@@ -167,7 +167,7 @@ pub(super) fn waits(snapshot: &Snapshot, fleet: &Fleet) -> Vec<String> {
     for replica in snapshot.replicas.iter().filter(|replica| replica.name.fleet == fleet.name) {
         let is_wanted = replica.blueprint == fleet.id
             && replica.name.slot < fleet.replicas
-            && replica.generation >= fleet.generation
+            && snapshot.is_current(fleet, replica)
             && !is_nobody(snapshot, &replica.name);
         if is_wanted {
             if replica.state == State::Running && !snapshot.is_ready(replica) {

@@ -11,7 +11,7 @@ use crate::{
     snapshot::{Host, Member, Patience, Replica, Work},
 };
 
-const DRAIN: Duration = Duration::from_secs(600);
+const DRAIN: Duration = Duration::from_mins(10);
 const GRACE: Duration = Duration::from_secs(30);
 
 fn name(text: &str) -> ReplicaName {
@@ -24,10 +24,15 @@ fn fleet(replicas: u32, generation: i64) -> Wish {
         id: "b1".to_owned(),
         generation,
         replicas,
-        template: Template { executor_type: "t".to_owned(), ..Template::default() },
+        template: template(generation),
         notes: Vec::new(),
         status: Map::new(),
     }))
+}
+
+/// Each generation has another image.
+fn template(generation: i64) -> Template {
+    Template { executor_type: "t".to_owned(), image: format!("i:{generation}"), ..Template::default() }
 }
 
 /// A world of one host, in which a test moves things by hand.
@@ -47,6 +52,7 @@ impl World {
             replicas: Vec::new(),
             work: BTreeMap::new(),
             patience: Patience { drain: DRAIN, grace: GRACE },
+            forced: BTreeMap::new(),
         };
         Self { snapshot, memory: Memory::default() }
     }
@@ -72,6 +78,7 @@ impl World {
             executor_id: "a".repeat(64),
             blueprint: "b1".to_owned(),
             generation,
+            template: template(generation).digest(),
             image: "i".to_owned(),
             state: State::Running,
             created: Timestamp::from_second(999_000).unwrap(),
@@ -170,7 +177,7 @@ fn scaling_down_takes_the_last_slots_and_waits_for_what_they_run() {
     }
     world.busy("ml-1-1");
     assert_eq!(world.pass(), ["ask ml-2-1 to end: scaled down"]);
-    world.later(DRAIN - Duration::from_secs(1));
+    world.later(Duration::from_secs(599));
     // One that was asked and is idle is not waited for without end.
     assert_eq!(world.pass(), ["kill ml-2-1: scaled down"]);
     world.later(Duration::from_secs(1));
@@ -292,12 +299,28 @@ fn what_ends_soon_is_started_again_after_growing_pauses() {
         assert_eq!(world.pass(), [format!("remove ml-0-{life}")]);
         world.snapshot.replicas.clear();
         world.snapshot.members.last_mut().unwrap().is_gone = true;
-        let mut paused = 0;
+        let mut seconds = 0;
         while world.pass().is_empty() {
             world.later(Duration::from_secs(1));
-            paused += 1;
+            seconds += 1;
         }
-        pauses.push(paused);
+        pauses.push(seconds);
     }
     assert_eq!(pauses, [1, 2, 4, 8]);
+}
+
+/// A spec that only scales is of a new generation, and what runs is what it wishes for.
+#[test]
+fn scaling_replaces_nothing_unless_that_is_forced() {
+    let mut world = World::new(vec![fleet(1, 1)]);
+    world.up("ml-0-1", 1);
+    if let Wish::Fleet(fleet) = &mut world.snapshot.wishes[0] {
+        (fleet.generation, fleet.replicas) = (2, 2);
+    }
+    assert_eq!(world.pass(), ["start ml-1-1"]);
+    world.up("ml-1-1", 1);
+    world.snapshot.replicas[1].generation = 2;
+    assert_eq!(world.pass(), Vec::<String>::new());
+    world.snapshot.forced.insert(FleetName::parse("ml").unwrap(), 2);
+    assert_eq!(world.pass(), ["ask ml-0-1 to end: a new generation of the spec"]);
 }

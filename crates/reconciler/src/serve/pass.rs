@@ -26,11 +26,25 @@ pub(super) struct Pending {
     id: ProcessId,
     request: Result<Request, String>,
     since: Stopwatch,
+    /// The generation of its blueprint when it was first looked at, if it asks for new replicas.
+    forced: Option<i64>,
 }
 
 impl Pending {
+    fn force(&self) -> Option<(FleetName, i64)> {
+        match &self.request {
+            Ok(Request::One(name, true)) => Some((FleetName::parse(name).ok()?, self.forced?)),
+            _ => None,
+        }
+    }
+
     pub(super) fn new(process: Process) -> Self {
-        Self { request: Request::parse(&process.spec), id: process.id, since: Stopwatch::start() }
+        Self {
+            request: Request::parse(&process.spec),
+            id: process.id,
+            since: Stopwatch::start(),
+            forced: None,
+        }
     }
 }
 
@@ -101,8 +115,10 @@ impl<'a> Reconciler<'a> {
 
     /// Makes a pass, and tells whether another one should follow soon.
     pub(super) async fn pass(&mut self, session: &Session) -> Result<bool, WatchError> {
-        let snapshot =
-            watch::read(&self.settings.seat, session, self.host.as_ref(), self.started.elapsed()).await?;
+        let forced = self.pending.iter().filter_map(Pending::force).collect();
+        let (host, elapsed) = (self.host.clone(), self.started.elapsed());
+        let snapshot = watch::read(&self.settings.seat, session, host.as_ref(), elapsed, forced).await?;
+        let is_news = self.force(&snapshot);
         self.seen =
             snapshot.replicas.iter().map(|replica| (replica.name.clone(), replica.state.clone())).collect();
         let plan = plan::plan(&snapshot, &mut self.memory);
@@ -114,7 +130,25 @@ impl<'a> Reconciler<'a> {
         self.tell(session, &snapshot, &plan.progress).await;
         self.answer(session, &snapshot, &plan.progress).await;
         let waits = plan.progress.iter().any(|progress| !progress.waits.is_empty());
-        Ok(!plan.steps.is_empty() || waits || !self.memory.absent.is_empty() || !self.memory.asked.is_empty())
+        Ok(is_news
+            || !plan.steps.is_empty()
+            || waits
+            || !self.memory.absent.is_empty()
+            || !self.memory.asked.is_empty())
+    }
+
+    /// Notes for which generations new replicas are asked for, and tells whether the next pass has to know.
+    fn force(&mut self, snapshot: &Snapshot) -> bool {
+        let mut is_news = false;
+        for pending in &mut self.pending {
+            let Ok(Request::One(name, true)) = &pending.request else { continue };
+            let fleet = FleetName::parse(name).ok().and_then(|name| snapshot.fleet(&name));
+            if let (None, Some(fleet)) = (pending.forced, fleet) {
+                pending.forced = Some(fleet.generation);
+                is_news = true;
+            }
+        }
+        is_news
     }
 
     async fn carry_out(&mut self, plan: &Plan, snapshot: &Snapshot) -> bool {
@@ -215,6 +249,8 @@ impl<'a> Reconciler<'a> {
         for pending in std::mem::take(&mut self.pending) {
             let due = match &pending.request {
                 Err(reason) => Some(Answer::Failed(vec![reason.clone()])),
+                // The plan of this pass did not know of it yet.
+                Ok(Request::One(name, true)) if is_unknown(pending.forced, name, snapshot) => None,
                 Ok(request) => answer(request, snapshot, progress, &place, pending.since.elapsed(), patience),
             };
             let closed = match due {
@@ -233,4 +269,10 @@ impl<'a> Reconciler<'a> {
             }
         }
     }
+}
+
+/// Whether new replicas are asked for of a fleet that is there, and the plan was made without that.
+fn is_unknown(forced: Option<i64>, name: &str, snapshot: &Snapshot) -> bool {
+    let Ok(fleet) = FleetName::parse(name) else { return false };
+    snapshot.fleet(&fleet).is_some() && snapshot.forced.get(&fleet).copied() < forced
 }

@@ -35,6 +35,7 @@ fn snapshot(status: Map<String, Value>) -> Snapshot {
         executor_id: "a".repeat(64),
         blueprint: "b1".to_owned(),
         generation: 2,
+        template: Template::default().digest(),
         image: "i:1".to_owned(),
         state: State::Running,
         created: Timestamp::from_second(1_000).unwrap(),
@@ -49,6 +50,7 @@ fn snapshot(status: Map<String, Value>) -> Snapshot {
         replicas: vec![replica],
         work: BTreeMap::new(),
         patience: Patience { drain: Duration::ZERO, grace: Duration::ZERO },
+        forced: BTreeMap::new(),
     }
 }
 
@@ -83,7 +85,7 @@ fn a_status_that_says_the_same_is_not_written() {
     let mut written = told(&snapshot(Map::new())).unwrap();
     written["totalInstances"] = json!(1.0);
     let mut later = snapshot(written);
-    later.now += Duration::from_secs(60);
+    later.now += Duration::from_mins(1);
     assert_eq!(told(&later), None);
     later.replicas[0].state = State::Ended("exit status: 1".to_owned());
     assert_eq!(told(&later).unwrap()["stoppedInstances"], 1);

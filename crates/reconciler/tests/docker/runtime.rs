@@ -1,6 +1,4 @@
-//! The Docker runtime on a real dockerd, which is started for this test without a registry.
-
-#![allow(clippy::tests_outside_test_module, reason = "a test binary")]
+//! The Docker runtime on a dockerd of its own.
 
 use std::{
     collections::BTreeMap,
