@@ -63,7 +63,6 @@ pub use model::{
     InvalidField, Log, LogQuery, Memory, NewAttribute, NewColony, NewCron, NewExecutor, NewUser, OnConflicts,
     Process, ProcessGraph, ProcessId, ProcessQuery, ProcessState, Retries, Schedule, ServerInfo,
     SnapshotMount, Software, Statistics, SubmittedConditions, SubmittedSpec, SyncDirectory, TimeLimit, User,
-    SnapshotMount, Software, Statistics, SubmittedConditions, SubmittedSpec, SyncDirectory, TimeLimit, User,
     Winner, WorkflowSpec, weight,
 };
 pub use session::Session;
