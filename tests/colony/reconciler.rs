@@ -269,10 +269,8 @@ async fn a_fleet_of_processes_follows_its_blueprint() {
         (lab.processes().is_empty() && lab.executors().await.is_empty()).then_some(())
     })
     .await;
-    until("the cleanup is answered", || async {
-        (!lab.closed("cleanup", ProcessState::Successful).await.is_empty()).then_some(())
-    })
-    .await;
+    // The server queues the cleanup for the handler of the first definition of the kind in any colony, so here it may be another's:
+    // what is left is found without it.
 }
 
 #[tokio::test]
