@@ -163,7 +163,7 @@ impl Fleet {
         let there: BTreeSet<String> = list
             .iter()
             .filter(|object| object.metadata.deletion_timestamp.is_none())
-            .map(|object| object.name_any())
+            .map(kube::ResourceExt::name_any)
             .collect();
         let asked = self.asked();
         asked
