@@ -35,5 +35,6 @@ pub mod controllers;
 // What stands beside it.
 pub mod cli;
 pub mod memory;
+pub use colonyos_reconciler as reconciler;
 pub mod runtime;
 pub mod webhook;

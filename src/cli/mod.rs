@@ -19,6 +19,7 @@ mod logs;
 mod output;
 pub mod plan;
 mod process;
+mod reconciler;
 mod request;
 mod rerun;
 mod result;
@@ -84,6 +85,8 @@ enum Command {
     Director(request::director::Arguments),
     /// Run the jobs of RequestStates, until SIGTERM
     Worker(request::worker::Arguments),
+    /// Carry out blueprints of kind ExecutorDeployment as containers or as plain processes, without Kubernetes, until SIGTERM
+    Reconciler(Box<reconciler::Arguments>),
     /// Check API server, CRDs, permissions, colonies, keys and user-defined kinds, with remedies; exit code 1 if a
     /// check fails
     Doctor(doctor::Arguments),
@@ -134,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Completion(arguments) => completion::print(&arguments, Arguments::command(), name),
         Command::Director(arguments) => request::director::drive(arguments),
         Command::Worker(arguments) => request::worker::serve(arguments),
+        Command::Reconciler(arguments) => reconciler::run(&arguments),
         Command::Doctor(arguments) => doctor::print(&arguments),
         Command::Verify(arguments) => verify::print(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
@@ -167,7 +171,7 @@ mod tests {
     use super::*;
 
     /// Those that ask no cluster.
-    const WITHOUT_CLUSTER: [&str; 4] = ["completion", "crds", "definitions", "plan"];
+    const WITHOUT_CLUSTER: [&str; 5] = ["completion", "crds", "definitions", "plan", "reconciler"];
     /// Those that serve, and show nothing.
     const SERVING: [&str; 3] = ["director", "run", "worker"];
 

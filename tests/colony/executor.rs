@@ -100,7 +100,7 @@ fn executor_command(folder: &TempDir) -> Command {
 }
 
 /// `EXECUTOR_BIN`, else where cargo puts the example: beside the folder of this test.
-fn executor_binary() -> PathBuf {
+pub fn executor_binary() -> PathBuf {
     let built = || {
         let test = std::env::current_exe().unwrap();
         test.ancestors().nth(2).unwrap().join("examples/executor")

@@ -9,6 +9,8 @@
 #[cfg(test)]
 mod executor;
 #[cfg(test)]
+mod reconciler;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 #[allow(dead_code, reason = "each of the binaries that share it uses a part")]
@@ -19,6 +21,7 @@ mod stage;
 mod support {
     pub mod environment;
     pub mod process;
+    pub mod program;
     pub mod server;
     pub mod wait;
 }

@@ -23,6 +23,7 @@ pub struct Stage {
     pub colony: String,
     pub server_owner: Session,
     pub owner: Session,
+    pub owner_key: PrivateKey,
     pub user: Session,
     /// A type that no other test, and no other run on the same server, has: the server wakes one executor of
     /// a type in whatever colony. It ends in a letter, since types that differ by digits at the end lose
@@ -41,11 +42,12 @@ impl Stage {
         let colony = format!("test-{}", letters());
         let key = || PrivateKey::generate().unwrap();
         let server_owner = client.session(&colony, owner_of_server);
-        let (owner, user) = (client.session(&colony, key()), client.session(&colony, key()));
+        let owner_key = key();
+        let (owner, user) = (client.session(&colony, owner_key.clone()), client.session(&colony, key()));
         server_owner.add_colony(&NewColony::new(&colony, owner.id().clone()).unwrap()).await.unwrap();
         owner.add_user(&NewUser::new(&colony, "ops", user.id().clone()).unwrap()).await.unwrap();
         let executor_type = format!("type-{}", letters());
-        Self { server, client, colony, server_owner, owner, user, executor_type }
+        Self { server, client, colony, server_owner, owner, owner_key, user, executor_type }
     }
 
     /// An approved executor of the stage's type.

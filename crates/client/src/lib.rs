@@ -62,8 +62,8 @@ pub use model::{
     Executor, ExecutorState, Filesystem, Filter, FunctionSpec, GpuRequest, Handler, Hardware, Id,
     InvalidField, Log, LogQuery, Memory, NewAttribute, NewColony, NewCron, NewExecutor, NewUser, OnConflicts,
     Process, ProcessGraph, ProcessId, ProcessQuery, ProcessState, Retries, Schedule, ServerInfo,
-    SnapshotMount, Statistics, SubmittedConditions, SubmittedSpec, SyncDirectory, TimeLimit, User, Winner,
-    WorkflowSpec, weight,
+    SnapshotMount, Software, Statistics, SubmittedConditions, SubmittedSpec, SyncDirectory, TimeLimit, User,
+    Winner, WorkflowSpec, weight,
 };
 pub use session::Session;
 pub use sign::{InvalidKey, PrivateKey};

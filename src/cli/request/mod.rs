@@ -11,6 +11,8 @@ pub(super) mod worker;
 
 use std::time::Duration;
 
+pub(super) use process::host;
+
 use super::output;
 use crate::runtime::clock::Clock;
 
@@ -23,7 +25,7 @@ fn say(clock: &Clock, text: impl std::fmt::Display) {
 }
 
 /// A span of time as people and Go write it: `500ms`, `2s`, `1m30s`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text
         .parse()
         .map_err(|_| format!("{text:?} is not a duration: give one such as 500ms, 2s or 1m30s"))?;

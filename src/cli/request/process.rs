@@ -16,7 +16,7 @@ pub(super) fn runs(process: &str) -> bool {
 }
 
 /// The name of this machine.
-pub(super) fn host() -> String {
+pub(in crate::cli) fn host() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "worker".to_owned() } else { name.to_owned() }

@@ -25,6 +25,8 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("colony", &[]),
     ("fake", &["colony"]),
+    // A system of its own beside the operator: it knows colonies and no cluster.
+    ("reconciler", &["colony"]),
     // What was seen and written last, kept from one pass to the next.
     ("memory", &["snapshot", "colony", "runtime"]),
     // What every replica serves: it reads, converts as `kinds` says, and keeps its certificates in a Secret.
@@ -46,6 +48,7 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
             "colony",
             "memory",
             "runtime",
+            "reconciler",
         ],
     ),
 ];
@@ -57,6 +60,7 @@ pub const ROOTS: &[(&str, &[&str])] = &[
     ("crates/client/src", &["colony"]),
     ("crates/expression/src", &["expression"]),
     ("crates/fake/src", &["fake"]),
+    ("crates/reconciler/src", &["reconciler"]),
 ];
 
 /// What every layer may import: the words of both worlds, and what the administrator has set.
@@ -81,6 +85,13 @@ pub const PURE: &[(&str, bool)] = &[
     ("fake::cluster::watch", false),
     ("fake", true),
     ("runtime::config::model", true),
+    ("reconciler::environment", true),
+    ("reconciler::fleet", true),
+    ("reconciler::name", true),
+    ("reconciler::plan", true),
+    ("reconciler::request", true),
+    ("reconciler::snapshot", true),
+    ("reconciler::status", true),
 ];
 
 /// Words that a pure module may not contain, as paths. A span of time is a value, a clock is not: hence
@@ -118,4 +129,4 @@ pub const JUDGED_IN: &[(&str, &[&str])] = &[
 ];
 
 /// Modules whose own words these are.
-pub const JUDGES: &[&str] = &["colony", "fake", "expression"];
+pub const JUDGES: &[&str] = &["colony", "fake", "expression", "reconciler"];

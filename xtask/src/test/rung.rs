@@ -104,6 +104,8 @@ impl Rung {
         match self {
             Self::Checks => false,
             Self::Unit => executable.kind != "test",
+            // A daemon of its own, beside the colony's server.
+            Self::Colony if executable.target == "docker" => executable.kind == "test",
             _ => executable.kind == "test" && executable.target == self.name(),
         }
     }
@@ -150,6 +152,7 @@ mod tests {
         assert_eq!(owners(&executable("lib", "colonyos_operator", true)), [Rung::Unit]);
         assert_eq!(owners(&executable("test", "golden", true)), [Rung::Golden]);
         assert_eq!(owners(&executable("test", "e2e", true)), [Rung::E2e]);
+        assert_eq!(owners(&executable("test", "docker", true)), [Rung::Colony]);
         assert_eq!(owners(&executable("bin", "colonyos-operator", false)), []);
     }
 }

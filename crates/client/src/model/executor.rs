@@ -91,6 +91,23 @@ pub struct Capabilities {
     /// Its machines; more than one where it works on several systems.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub hardware: Vec<Hardware>,
+    /// Its programs.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub software: Vec<Software>,
+}
+
+/// A program of an executor, in its own words: of no meaning to the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Software {
+    /// What it is called.
+    #[serde(default)]
+    pub name: String,
+    /// What sort of program it is.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// Which version of it.
+    #[serde(default)]
+    pub version: String,
 }
 
 /// Machines of an executor.
@@ -118,6 +135,13 @@ pub struct NewExecutor {
     blueprint_id: Option<String>,
     #[serde(rename = "blueprintgen", skip_serializing_if = "Option::is_none")]
     blueprint_generation: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capabilities: Option<NewCapabilities>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct NewCapabilities {
+    software: Vec<Software>,
 }
 
 impl NewExecutor {
@@ -137,6 +161,7 @@ impl NewExecutor {
             location: None,
             blueprint_id: None,
             blueprint_generation: None,
+            capabilities: None,
         })
     }
 
@@ -154,6 +179,13 @@ impl NewExecutor {
     pub fn blueprint(mut self, id: &str, generation: i64) -> Self {
         self.blueprint_id = Some(id.to_owned());
         self.blueprint_generation = Some(generation);
+        self
+    }
+
+    /// Says which programs it has.
+    #[must_use]
+    pub fn software(mut self, software: Vec<Software>) -> Self {
+        self.capabilities = Some(NewCapabilities { software });
         self
     }
 

@@ -29,7 +29,7 @@ pub use blueprint::{
     DefinitionNames, DefinitionSpec, Handler,
 };
 pub use cron::{Cron, NewCron, Schedule};
-pub use executor::{Capabilities, Executor, ExecutorState, Hardware, NewExecutor};
+pub use executor::{Capabilities, Executor, ExecutorState, Hardware, NewExecutor, Software};
 pub use field::InvalidField;
 pub use field::null_is_empty;
 pub use filesystem::{Filesystem, OnConflicts, SnapshotMount, SyncDirectory, Winner};
