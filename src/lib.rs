@@ -34,6 +34,7 @@ pub mod controllers;
 
 // What stands beside it.
 pub mod cli;
+pub mod gate;
 pub mod memory;
 pub use colonyos_reconciler as reconciler;
 pub mod runtime;

@@ -14,6 +14,7 @@ pub mod duration;
 pub mod executor_deployment;
 pub mod filesystem;
 pub mod function;
+pub mod gate;
 pub mod instance;
 pub mod kind;
 pub mod metadata;

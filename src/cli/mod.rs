@@ -13,6 +13,7 @@ mod doctor;
 mod documented;
 pub mod explain;
 mod failure;
+mod gate;
 mod get;
 mod graph;
 mod logs;
@@ -95,6 +96,9 @@ enum Command {
     Verify(verify::Arguments),
     /// Delete what the operator looks after, in the order in which nothing is left behind; --plan prints it and deletes nothing
     Uninstall(uninstall::Arguments),
+    /// Stand between an executor and the server of its colony, in its pod; for the operator alone
+    #[command(hide = true)]
+    Gate(gate::Arguments),
     /// Print a script that completes commands and options in a shell
     Completion(completion::Arguments),
 }
@@ -138,6 +142,7 @@ pub fn main() -> ExitCode {
         Command::Director(arguments) => request::director::drive(arguments),
         Command::Worker(arguments) => request::worker::serve(arguments),
         Command::Reconciler(arguments) => reconciler::run(&arguments),
+        Command::Gate(arguments) => gate::serve(arguments),
         Command::Doctor(arguments) => doctor::print(&arguments),
         Command::Verify(arguments) => verify::print(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
@@ -172,6 +177,7 @@ mod tests {
 
     /// Those that ask no cluster.
     const WITHOUT_CLUSTER: [&str; 5] = ["completion", "crds", "definitions", "plan", "reconciler"];
+    const WITHOUT_CLUSTER: [&str; 5] = ["completion", "crds", "definitions", "gate", "plan"];
     /// Those that serve, and show nothing.
     const SERVING: [&str; 3] = ["director", "run", "worker"];
 

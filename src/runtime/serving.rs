@@ -84,7 +84,8 @@ where
     serve_within(&mut listener, router, limits, HEADERS, stop).await;
 }
 
-async fn serve_within<L>(
+/// As [`serve`], with another bound on how long the headers of a request may take.
+pub async fn serve_within<L>(
     listener: &mut L,
     router: Router,
     limits: ConnectionLimits,
@@ -132,6 +133,8 @@ async fn connection<S>(
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(headers).max_buf_size(HEADERS_MAX);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // For those who answer with a websocket.
+    let connection = connection.with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

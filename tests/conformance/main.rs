@@ -17,6 +17,8 @@ mod crons;
 #[allow(dead_code, reason = "its main function takes everything from the environment")]
 mod example;
 #[cfg(test)]
+mod gate;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod look_up;

@@ -79,8 +79,9 @@ impl PrivateKey {
         text
     }
 
-    /// Signs a payload: 130 hexadecimal digits. `None` with a probability of 2^-256.
-    pub(super) fn sign(&self, payload: &str) -> Option<String> {
+    /// Signs a payload, the base64 of a call: 130 hexadecimal digits. `None` with a probability of 2^-256.
+    #[must_use]
+    pub fn sign(&self, payload: &str) -> Option<String> {
         let (signature, recovery) = self.key.sign_prehash_recoverable(&digest(payload.as_bytes())).ok()?;
         Some(format!("{}{:02x}", hex::encode(signature.to_bytes()), recovery.to_byte()))
     }

@@ -25,7 +25,9 @@ pub enum Tls {
 }
 
 impl Tls {
-    pub(super) fn scheme(&self) -> &'static str {
+    /// The scheme of URLs.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
         match self {
             Self::Insecure => "http",
             Self::Webpki | Self::CustomCa(_) => "https",
@@ -33,7 +35,10 @@ impl Tls {
     }
 
     /// The configuration. Plain HTTP gets one too: the HTTP client wants a provider even if it never uses it.
-    pub(super) fn configuration(&self) -> Result<ClientConfig, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Configuration`], when the CA holds no certificate.
+    pub fn configuration(&self) -> Result<ClientConfig, Error> {
         let refuse = |detail: &str| Error::Configuration(detail.to_owned());
         let mut roots = RootCertStore::empty();
         match self {

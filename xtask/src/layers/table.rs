@@ -31,6 +31,8 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("memory", &["snapshot", "colony", "runtime"]),
     // What every replica serves: it reads, converts as `kinds` says, and keeps its certificates in a Secret.
     ("webhook", &["watch", "snapshot", "kinds", "act", "colony", "memory", "runtime"]),
+    // In the pods of executors: it knows a colony, and no cluster.
+    ("gate", &["colony", "runtime"]),
     ("runtime", &[]),
     (
         "cli",
@@ -45,6 +47,7 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
             "status",
             "controllers",
             "webhook",
+            "gate",
             "colony",
             "memory",
             "runtime",
@@ -77,6 +80,8 @@ pub const PURE: &[(&str, bool)] = &[
     ("diff", true),
     ("status", true),
     ("act::outcome", true),
+    ("gate::message", true),
+    ("gate::state", true),
     ("colony::model", true),
     ("fake::front", false),
     ("fake::memory", false),
