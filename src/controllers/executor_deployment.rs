@@ -209,6 +209,7 @@ pub fn reader(services: &Services, stores: Stores, colonies: Colonies) -> Reader
             host_paths: configuration.host_paths.clone(),
             service_accounts: configuration.service_accounts.clone(),
             executor_resources: configuration.executor_resources.clone(),
+            gate_image: configuration.gate.image.clone(),
         },
         cluster: services.cluster.clone(),
     }

@@ -117,4 +117,6 @@ pub struct Policy {
     pub service_accounts: ServiceAccountPolicy,
     /// Resources where the object names none.
     pub executor_resources: ExecutorResources,
+    /// Image of the gate of pods that are drained.
+    pub gate_image: String,
 }

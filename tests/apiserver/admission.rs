@@ -222,6 +222,26 @@ async fn a_bad_executor_deployment_is_refused_with_field_value_and_remedy() {
                     &["runtime", "podman", "kubernetes"],
                 ),
                 (
+                    "drain that takes no time",
+                    with("/spec/drain", json!({"timeout": "0s"})),
+                    &["drain.timeout", "0s", "1s to 720h"],
+                ),
+                (
+                    "drain that takes too long",
+                    with("/spec/drain", json!({"timeout": "721h"})),
+                    &["drain.timeout", "721h", "policy Wait"],
+                ),
+                (
+                    "unknown policy of a drain",
+                    with("/spec/drain", json!({"policy": "Kill"})),
+                    &["drain.policy", "Kill", "Requeue"],
+                ),
+                (
+                    "drain of another runtime",
+                    executor_deployment(&[("/spec/drain", json!({})), ("/spec/runtime", json!("docker"))]),
+                    &["drain", "runtime kubernetes"],
+                ),
+                (
                     "name that leaves no room for pods",
                     with("/metadata/name", json!("e".repeat(53))),
                     &["metadata.name", "52", "shorten it"],

@@ -42,6 +42,7 @@ fn everything() -> Value {
         "metrics": {"service": {"enabled": true}},
         "podDisruptionBudget": {"enabled": true},
         "podIdentities": {"enabled": true},
+        "gate": {"image": "registry.example.com/gate:1"},
         "networkPolicy": {"enabled": true, "metricsFrom": [{"namespaceSelector": {}}]},
         "env": [{"name": "RUST_LOG", "value": "info"}],
         "podLabels": {"team": "a"},
@@ -103,6 +104,17 @@ fn the_operator_understands_the_configuration_that_the_chart_writes() {
     assert!(configuration.service_accounts.allows("trainer"));
     assert_eq!(configuration.executor_resources.limits["memory"].0, "2Gi");
     assert_eq!(configuration.logging.format, LogFormat::Text);
+    assert_eq!(configuration.gate.image, "registry.example.com/gate:1");
+}
+
+/// A fleet is drained by the program that was installed, unless another is named.
+#[test]
+fn the_gate_is_the_operator_itself() {
+    let objects = render(OPERATOR, &json!({})).unwrap();
+    let text = only(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap();
+    let configuration = config::parse(text, Path::new("config.yaml")).unwrap();
+    let operator = &only(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert_eq!(Some(configuration.gate.image.as_str()), operator.as_str());
 }
 
 /// What the chart writes into the configuration itself, and users cannot set.
@@ -112,6 +124,7 @@ const WRITTEN_BY_THE_CHART: [&str; 10] = [
     "/conversion/serviceName",
     "/conversion/url",
     "/podIdentities/webhookConfiguration",
+    "/gate/image",
     "/http/bindAddress",
     "/kindPolicies",
     "/results/bindAddress",

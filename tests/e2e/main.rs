@@ -41,6 +41,8 @@ mod crash;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod drained;
+#[cfg(test)]
 mod drift;
 #[cfg(test)]
 mod events;
@@ -96,6 +98,22 @@ fn main() -> std::process::ExitCode {
         together("away::work_goes_on_without_the_colony", away::work_goes_on_without_the_colony),
         together("drain::no_running_process_is_lost", drain::no_running_process_is_lost),
         together(
+            "drained::what_runs_is_ended_once_whatever_takes_its_pod",
+            drained::what_runs_is_ended_once_whatever_takes_its_pod,
+        ),
+        together(
+            "drained::a_fleet_of_one_identity_is_drained_too",
+            drained::a_fleet_of_one_identity_is_drained_too,
+        ),
+        together(
+            "drained::what_does_not_end_in_time_is_cancelled_where_that_is_wished",
+            drained::what_does_not_end_in_time_is_cancelled_where_that_is_wished,
+        ),
+        together(
+            "drained::what_does_not_end_in_time_is_run_again",
+            drained::what_does_not_end_in_time_is_run_again,
+        ),
+        together(
             "blueprints::the_colonys_own_tools_drive_a_fleet",
             blueprints::the_colonys_own_tools_drive_a_fleet,
         ),
@@ -128,6 +146,7 @@ fn main() -> std::process::ExitCode {
             results::a_user_of_a_namespace_reads_logs_and_whole_outputs,
         ),
         alone("blueprints::a_fleet_elsewhere_is_a_blueprint", blueprints::a_fleet_elsewhere_is_a_blueprint),
+        alone("drained::while_the_operator_is_away_too", drained::while_the_operator_is_away_too),
         alone("release::helm_tests_the_release", release::helm_tests_the_release),
         alone(
             "failover::when_the_leader_dies_another_takes_over",

@@ -210,6 +210,10 @@ cases! {
     /// Nothing was ever made for it, and nothing could be.
     deleting_never_submitted
     /// Two processes of one label: the oldest is adopted, the others are cancelled.
+    /// A gate in each pod, and a grace period that follows.
+    drained
+    /// An executor that goes past the gate would lose work.
+    drain_bypassed
     duplicates_collapse
     /// The server no longer has the process: it is not submitted again.
     process_lost

@@ -86,6 +86,8 @@ matchResources:
 {{- if .Values.podIdentities.enabled }}
 {{- $_ := set $known "podIdentities" (dict "webhookConfiguration" (include "colonyos-operator.identities" .)) }}
 {{- end }}
+{{- $image := .Values.gate.image | default (include "colonyos-operator.image" .) }}
+{{- $_ := set $known "gate" (dict "image" $image) }}
 {{- if .Values.userKinds.groups }}
 {{- $_ := set $known "kindPolicies" (include "colonyos-operator.kindPolicies" . | fromYamlArray) }}
 {{- end }}

@@ -1,6 +1,7 @@
 //! `ExecutorDeployment`: a fleet of executors of one type.
 
 mod config;
+mod drain;
 mod resources;
 mod spec;
 mod status;
@@ -8,6 +9,7 @@ mod sync;
 mod workload;
 
 pub use config::{Config, EmptyDirVolume, Volume};
+pub use drain::{Drain, DrainPolicy};
 pub use resources::Resources;
 pub use spec::{ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, IdentityMode, Runtime};
 pub use status::{

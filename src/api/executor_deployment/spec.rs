@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema, ResourceExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ExecutorDeploymentStatus, Resources, Workload};
+use super::{Config, Drain, ExecutorDeploymentStatus, Resources, Workload};
 use crate::api::{
     mirror::{MirrorStatus, Mirrored, UsedColony},
     names::QUEUE_LABEL,
@@ -51,6 +51,7 @@ use crate::api::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.colony) == has(oldSelf.colony) && (!has(self.colony) || self.colony == oldSelf.colony)").message("colony cannot change: executor and process of this object are in the old colony; create another ExecutorDeployment").field_path(".colony"))]
 #[x_kube(validation = Rule::new("self.workload != 'DaemonSet' || self.replicas == 1").message(Message::Expression("'replicas: ' + (self.replicas < 10 ? ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'][self.replicas] : 'a number above 9') + ' cannot be set with workload DaemonSet, which runs one executor on each node: remove replicas, or choose workload Deployment'".into())).field_path(".replicas"))]
+#[x_kube(validation = Rule::new("!has(self.drain) || self.runtime == 'kubernetes'").message("drain is for runtime kubernetes: remove drain, or choose runtime kubernetes").field_path(".drain"))]
 pub struct ExecutorDeploymentSpec {
     /// The name of the Colony in which the executors serve. Defaults to the Colony annotated `colonies.io/default:
     /// "true"`. It cannot be changed: executors and process of this object would remain in the old colony.
@@ -128,6 +129,11 @@ pub struct ExecutorDeploymentSpec {
     /// of its own, with a key of its own, registered before the pod starts and removed after it has gone. Defaults to `Shared`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<IdentityMode>,
+
+    /// How an executor is drained before its pod goes, whatever the reason. Without, a pod has 30 s to end, and then its processes are
+    /// interrupted. Only for runtime `kubernetes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
 
     /// Run nothing, but keep everything.
     #[serde(default)]

@@ -219,6 +219,7 @@ impl Manifests {
                 host_paths: configuration.host_paths.clone(),
                 service_accounts: configuration.service_accounts.clone(),
                 executor_resources: configuration.executor_resources.clone(),
+                gate_image: configuration.gate.image.clone(),
             },
             object: object.clone(),
             now,

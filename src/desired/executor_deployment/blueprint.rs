@@ -10,8 +10,8 @@ use super::super::{SharedSpec, hidden::restore, shared_spec::short};
 use crate::{api::executor_deployment::ExecutorDeploymentSpec, kinds::SpecError};
 
 /// Fields of an object's spec that a blueprint does not have.
-pub const OURS_ALONE: [&str; 6] =
-    ["adoptionPolicy", "colony", "drift", "identity", "restorePolicy", "syncPolicy"];
+pub const OURS_ALONE: [&str; 7] =
+    ["adoptionPolicy", "colony", "drain", "drift", "identity", "restorePolicy", "syncPolicy"];
 
 impl SharedSpec {
     /// The spec of an object.

@@ -38,6 +38,7 @@ pub fn check_from_colony(
         node_selector: _,
         tolerations: _,
         identity: _,
+        drain: _,
         suspend: _,
         deletion_policy: _,
         update_policy: _,

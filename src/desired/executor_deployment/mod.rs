@@ -1,6 +1,7 @@
 //! What should be for an `ExecutorDeployment` with runtime `kubernetes`: a workload, an identity, a process. Pure.
 
 mod blueprint;
+mod drain;
 mod environment;
 mod executor_type;
 mod from_colony;
@@ -107,6 +108,7 @@ pub fn build(
         &owner,
         &snapshot.object.spec,
         &snapshot.policy,
+        colony,
         serves,
         snapshot.object.annotations().get(RESTART_ANNOTATION),
     )?;

@@ -12,7 +12,7 @@ use k8s_openapi::{
 };
 use serde_json::Value;
 
-use super::{environment, restricted, volumes};
+use super::{drain, environment, restricted, volumes};
 use crate::{
     api::{
         executor_deployment::{ExecutorDeploymentSpec, Resources},
@@ -24,7 +24,7 @@ use crate::{
     },
     kinds::SpecError,
     runtime::config::model::ExecutorResources,
-    snapshot::Policy,
+    snapshot::{Policy, ResolvedColony},
 };
 
 /// User and group of executors whose image and template name none; the `nonroot` user of common base images.
@@ -48,6 +48,7 @@ pub fn build(
     owner: &Owner,
     spec: &ExecutorDeploymentSpec,
     policy: &Policy,
+    colony: &ResolvedColony,
     serves: Serves<'_>,
     restarted_for: Option<&String>,
 ) -> Result<PodTemplateSpec, SpecError> {
@@ -82,6 +83,9 @@ pub fn build(
     let mut template = PodTemplateSpec { metadata: None, spec: Some(pod) };
     if let Some(users) = &spec.template {
         template = merge(template, users)?;
+    }
+    if let Some(drain) = &spec.drain {
+        drain::build(owner, drain, policy, colony, &mut template)?;
     }
     let metadata = template.metadata.get_or_insert_with(ObjectMeta::default);
     let labels = metadata.labels.get_or_insert_default();

@@ -31,6 +31,7 @@ pub fn run_hash(object: &ExecutorDeployment) -> String {
         workload: _,
         replicas: _,
         identity: _,
+        drain: _,
         suspend: _,
         deletion_policy: _,
         update_policy: _,

@@ -226,7 +226,9 @@ mod tests {
         }))
         .unwrap();
         let owner = Owner::of(&object).unwrap();
-        super::super::pod_template::build(&owner, &object.spec, &Policy::default(), Serves::As("e"), None)
+        let colony = crate::snapshot::fixtures::resolved();
+        let policy = Policy::default();
+        super::super::pod_template::build(&owner, &object.spec, &policy, &colony, Serves::As("e"), None)
             .map(|_| ())
             .map_err(|error| error.to_string())
     }

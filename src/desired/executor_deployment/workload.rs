@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::{
-        apps::v1::{DaemonSet, DaemonSetSpec, Deployment, DeploymentSpec},
+        apps::v1::{
+            DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, Deployment, DeploymentSpec,
+            DeploymentStrategy, RollingUpdateDaemonSet, RollingUpdateDeployment,
+        },
         batch::v1::{Job, JobSpec},
         core::v1::PodTemplateSpec,
     },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -93,7 +96,7 @@ pub fn build(
         // Its queue would have it run again.
         Workload::Job if spec.suspend && is_queued => None,
         Workload::DaemonSet => {
-            let spec = daemon_set(owner, template);
+            let spec = daemon_set(owner, spec, template);
             annotate(&mut metadata, &spec)?;
             Some(DesiredWorkload::DaemonSet(Box::new(DaemonSet { metadata, spec: Some(spec), status: None })))
         }
@@ -132,14 +135,35 @@ fn deployment(owner: &Owner, spec: &ExecutorDeploymentSpec, template: PodTemplat
     DeploymentSpec {
         replicas: Some(if spec.suspend { 0 } else { spec.replicas }),
         selector: owner.label_selector(),
+        strategy: spec.drain.as_ref().map(|_| DeploymentStrategy {
+            rolling_update: Some(RollingUpdateDeployment {
+                max_surge: Some(IntOrString::String("25%".to_owned())),
+                max_unavailable: Some(IntOrString::Int(0)),
+            }),
+            type_: Some(ROLLING.to_owned()),
+        }),
         template,
         ..DeploymentSpec::default()
     }
 }
 
-fn daemon_set(owner: &Owner, template: PodTemplateSpec) -> DaemonSetSpec {
-    DaemonSetSpec { selector: owner.label_selector(), template, ..DaemonSetSpec::default() }
+fn daemon_set(owner: &Owner, spec: &ExecutorDeploymentSpec, template: PodTemplateSpec) -> DaemonSetSpec {
+    DaemonSetSpec {
+        selector: owner.label_selector(),
+        update_strategy: spec.drain.as_ref().map(|_| DaemonSetUpdateStrategy {
+            rolling_update: Some(RollingUpdateDaemonSet {
+                max_surge: Some(IntOrString::Int(1)),
+                max_unavailable: Some(IntOrString::Int(0)),
+            }),
+            type_: Some(ROLLING.to_owned()),
+        }),
+        template,
+        ..DaemonSetSpec::default()
+    }
 }
+
+/// What is drained is replaced by pods that stand beside it: those of the last good revision go when others are available.
+const ROLLING: &str = "RollingUpdate";
 
 /// An indexed Job with as many completions as pods: the only kind of Job whose size may change while it runs.
 fn job(spec: &ExecutorDeploymentSpec, mut template: PodTemplateSpec) -> JobSpec {

@@ -66,6 +66,7 @@ impl OperatorConfiguration {
         if let Some(endpoint) = self.traces.endpoint() {
             problems.http_url("traces.endpoint", endpoint);
         }
+        problems.image("gate.image", &self.gate.image);
         problems.into_list()
     }
 }
@@ -112,6 +113,13 @@ struct Problems {
 }
 
 impl Problems {
+    fn image(&mut self, field: &str, image: &str) {
+        if image.is_empty() || image.chars().any(char::is_whitespace) {
+            let remedy = "name an image, such as registry.example.com/colonyos-operator:1.0";
+            self.add(field, format!("{image:?}"), remedy);
+        }
+    }
+
     fn into_list(self) -> Vec<Problem> {
         self.list
     }

@@ -11,8 +11,8 @@ use std::{
 
 pub use check::Problem;
 pub use model::{
-    AllowedHostPath, Conversion, ExecutorResources, HostPathPolicy, Http, LeaderElection, LogFormat, Logging,
-    OperatorConfiguration, PodIdentitiesSetup, Results, ServiceAccountPolicy, Traces,
+    AllowedHostPath, Conversion, ExecutorResources, GateSetup, HostPathPolicy, Http, LeaderElection,
+    LogFormat, Logging, OperatorConfiguration, PodIdentitiesSetup, Results, ServiceAccountPolicy, Traces,
 };
 
 /// Why the configuration cannot be used.

@@ -56,6 +56,8 @@ pub struct OperatorConfiguration {
     pub results: Results,
     /// Executors that are one pod each.
     pub pod_identities: PodIdentitiesSetup,
+    /// The gate in the pods of executors that are drained.
+    pub gate: GateSetup,
     /// Where probes and metrics are served.
     pub http: Http,
     /// How the operator logs.
@@ -83,6 +85,7 @@ impl Default for OperatorConfiguration {
             conversion: Conversion::default(),
             results: Results::default(),
             pod_identities: PodIdentitiesSetup::default(),
+            gate: GateSetup::default(),
             http: Http::default(),
             logging: Logging::default(),
             traces: Traces::default(),
@@ -310,6 +313,20 @@ impl Traces {
     #[must_use]
     pub fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref().filter(|endpoint| !endpoint.is_empty())
+    }
+}
+
+/// The gate in the pods of executors that are drained (`drain` of an `ExecutorDeployment`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GateSetup {
+    /// Its image: that of the operator. The chart sets it. Pull secrets for it are those of the pods, which `template` names.
+    pub image: String,
+}
+
+impl Default for GateSetup {
+    fn default() -> Self {
+        Self { image: concat!("colonyos-operator:", env!("CARGO_PKG_VERSION")).to_owned() }
     }
 }
 
