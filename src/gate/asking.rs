@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, Bytes},
-    http::{HeaderMap, StatusCode, request::Parts},
+    body::Bytes,
+    http::{StatusCode, request::Parts},
     response::Response,
 };
 use tokio::{
@@ -13,60 +13,16 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{
-    Inner,
-    message::{self, Assign},
-    state::State,
-    upstream::{self, Begun},
-};
-use crate::colony::ProcessId;
+use super::{message::Assign, reply::Reply, shared::Inner, state::State, upstream};
 
 /// How long the server is asked to wait at a time. It misses some wake-ups, so that longer spans only delay.
 const SPAN: i64 = 10;
 /// How much longer than that an answer may take.
 const MARGIN: Duration = Duration::from_secs(30);
-/// Largest reply that is read before it is passed on; of a larger one, the rest passes in pieces.
-const REPLY_MAX: usize = 4 << 20;
+/// How long a call for work waits once the executor is drained: it is about to be told to stop, and some end their call first.
+const HELD: Duration = Duration::from_secs(1);
 /// Most replies that are kept for calls to come.
 const KEPT_MAX: usize = 16;
-
-/// A reply of the server's to a call for work.
-pub(super) struct Reply {
-    status: StatusCode,
-    headers: HeaderMap,
-    first: Bytes,
-    /// What follows, if that was not all.
-    rest: Option<reqwest::Body>,
-}
-
-impl Reply {
-    /// What the server says when there is nothing.
-    fn nothing() -> Self {
-        let first = message::nothing().into();
-        Self { status: StatusCode::NOT_FOUND, headers: HeaderMap::new(), first, rest: None }
-    }
-
-    fn is_nothing(&self) -> bool {
-        self.rest.is_none() && message::is_nothing(self.status.as_u16(), &self.first)
-    }
-
-    fn process(&self) -> Option<ProcessId> {
-        if self.status.is_success() { message::assigned(&self.first) } else { None }
-    }
-
-    /// Whether it brings a process.
-    pub fn is_of(&self, process: &ProcessId) -> bool {
-        self.process().as_ref() == Some(process)
-    }
-
-    fn into_response(self) -> Response {
-        let body = match self.rest {
-            None => Body::from(self.first),
-            Some(rest) => Body::new(Begun::new(self.first, rest)),
-        };
-        upstream::reply(self.status, self.headers, body)
-    }
-}
 
 /// Answers a call for work.
 pub(super) async fn ask(gate: &Arc<Inner>, parts: &Parts, assign: Assign, body: Bytes) -> Response {
@@ -110,13 +66,18 @@ fn left(deadline: Instant) -> i64 {
 async fn wait(gate: &Inner, deadline: Instant, is_own: bool) -> Reply {
     let mut changes = gate.state.subscribe();
     loop {
-        if !changes.borrow_and_update().is_closed() {
+        let (is_closed, is_held) = {
+            let state = changes.borrow_and_update();
+            (state.is_closed(), state.is_held())
+        };
+        if !is_closed {
             return Reply::nothing();
         }
         if is_own && let Some(kept) = gate.kept.lock().pop_front() {
             return kept;
         }
-        if !matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
+        let until = if is_held { deadline.min(Instant::now() + HELD) } else { deadline };
+        if !matches!(timeout_at(until, changes.changed()).await, Ok(Ok(()))) {
             return Reply::nothing();
         }
     }
@@ -133,7 +94,7 @@ async fn attempt(
     is_own: bool,
     to: oneshot::Sender<Answer>,
 ) {
-    let answer = match timeout(limit, read(&gate, &parts, body)).await {
+    let answer = match timeout(limit, Reply::to(&gate.upstream, &parts, body)).await {
         Ok(Ok(reply)) => Ok(reply),
         Ok(Err(error)) => Err(Box::new(upstream::unreachable(error))),
         Err(_) => {
@@ -146,7 +107,7 @@ async fn attempt(
     let (Err(unwanted), Some(process)) = (to.send(answer), process) else { return };
     let Ok(reply) = unwanted else { return };
     let mut kept = gate.kept.lock();
-    if is_own && reply.rest.is_none() && kept.len() < KEPT_MAX {
+    if is_own && reply.is_whole() && kept.len() < KEPT_MAX {
         tracing::info!(%process, "assigned after its executor had left: kept for its next call");
         kept.push_back(reply);
         drop(kept);
@@ -157,12 +118,4 @@ async fn attempt(
         tracing::warn!(%process, "assigned after its executor had left");
         gate.change(|state| state.close(&process));
     }
-}
-
-async fn read(gate: &Inner, parts: &Parts, body: Bytes) -> reqwest::Result<Reply> {
-    let response = gate.upstream.send(parts, body, false).await?;
-    let (status, headers) = (response.status(), response.headers().clone());
-    let mut body = reqwest::Body::from(response);
-    let (first, is_whole) = upstream::beginning(&mut body, REPLY_MAX).await?;
-    Ok(Reply { status, headers, first, rest: (!is_whole).then_some(body) })
 }

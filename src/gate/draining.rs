@@ -4,8 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{sleep, timeout};
 
-use super::{AtTimeout, Inner, state::State};
-use crate::colony::{Error, ProcessId, ProcessState};
+use super::{
+    shared::{AtTimeout, Inner},
+    state::State,
+};
+use crate::colony::{Error, Process, ProcessId, ProcessState};
 
 /// How often the colony is asked whether what seems to be in hand still is: a process that was cancelled, or has run out of time, is
 /// never closed.
@@ -97,7 +100,7 @@ pub(super) async fn check(gate: &Inner) {
     }
 }
 
-fn is_own(gate: &Inner, process: &crate::colony::Process) -> bool {
+fn is_own(gate: &Inner, process: &Process) -> bool {
     process.state == ProcessState::Running && process.assigned_executor.as_ref() == Some(gate.session.id())
 }
 

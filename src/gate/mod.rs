@@ -13,7 +13,8 @@
 //! |---|---|
 //! | `message` | what calls and replies say; pure |
 //! | `state` | what is in hand, and whether more may come; pure |
-//! | `upstream` | the way to the server |
+//! | `upstream`, `reply` | the way to the server, and back |
+//! | `shared` | what all requests share |
 //! | `asking` | calls for work |
 //! | `draining` | a drain, from its begin to its end |
 //! | `record` | what is in hand, on disk, for a gate that starts again |
@@ -22,19 +23,20 @@ mod asking;
 mod draining;
 mod message;
 mod record;
+mod reply;
+mod shared;
 mod state;
 mod upstream;
 
-use std::{collections::VecDeque, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Request, State as Shared},
+    extract::{self, Request},
     http::{HeaderMap, StatusCode, header::UPGRADE},
     response::Response,
     routing::{any, get},
 };
-use parking_lot::Mutex;
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
@@ -42,15 +44,16 @@ use tokio::{
 
 use crate::{
     api::gate::{DRAIN_PATH, HEALTH_PATH, STARTED_PATH, TOKEN_HEADER},
-    colony::{Client, Error, PrivateKey, Server, Session, Timeouts},
+    colony::{Client, Error, PrivateKey, Server, Timeouts},
     runtime::{
         serving::{self, ConnectionLimits},
         shutdown::Shutdown,
     },
 };
-use asking::Reply;
 use message::Call;
 use record::Record;
+pub use shared::AtTimeout;
+use shared::Inner;
 use state::State;
 use upstream::{Begun, Upstream};
 
@@ -67,16 +70,6 @@ const TUNNELS: usize = 128;
 /// Connections to the port for the kubelet, which every pod of the cluster can reach: many pods would have to agree to keep it
 /// from its own.
 const OF_KUBELET: ConnectionLimits = ConnectionLimits { all: 1024, of_one_address: 16 };
-
-/// What becomes of a process that has not ended when the time to drain is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-#[value(rename_all = "PascalCase")]
-pub enum AtTimeout {
-    /// The executor is stopped. Its process goes back to the queue when the executor is removed from the colony.
-    Requeue,
-    /// The process is cancelled, and the executor is stopped.
-    Cancel,
-}
 
 /// What a gate is told.
 #[derive(Debug)]
@@ -128,24 +121,6 @@ pub struct Gate {
     control: (TcpListener, SocketAddr),
 }
 
-/// What all requests share.
-struct Inner {
-    state: watch::Sender<State>,
-    /// Replies with a process that the executor did not wait for: they are for its next call.
-    kept: Mutex<VecDeque<Reply>>,
-    record: Record,
-    upstream: Upstream,
-    /// Calls as the executor.
-    session: Session,
-    key: PrivateKey,
-    tunnels: Arc<Semaphore>,
-    token: String,
-    timeout: Option<Duration>,
-    at_timeout: AtTimeout,
-    hold: Duration,
-    withdrawal: Duration,
-}
-
 impl Gate {
     /// Listens.
     ///
@@ -160,7 +135,7 @@ impl Gate {
         let (record, open) = Record::read(settings.directory);
         let inner = Inner {
             state: watch::Sender::new(State::with_open(open)),
-            kept: Mutex::default(),
+            kept: parking_lot::Mutex::default(),
             record,
             upstream,
             session,
@@ -211,25 +186,8 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GateEr
     Ok((listener, address))
 }
 
-impl Inner {
-    /// Changes what is in hand, and keeps it where it outlives the gate.
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        self.state.send_modify(|state| {
-            change(state);
-            self.record.write(state.open_processes());
-        });
-    }
-
-    /// Changes anything else.
-    fn change_quietly<T: Default>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut result = T::default();
-        self.state.send_modify(|state| result = change(state));
-        result
-    }
-}
-
 /// A request of the executor.
-async fn pass(Shared(gate): Shared<Arc<Inner>>, request: Request) -> Response {
+async fn pass(extract::State(gate): extract::State<Arc<Inner>>, request: Request) -> Response {
     if request.headers().contains_key(UPGRADE) {
         let Ok(place) = gate.tunnels.clone().try_acquire_owned() else {
             return upstream::refused(StatusCode::SERVICE_UNAVAILABLE, "there are too many websockets");
@@ -267,7 +225,10 @@ async fn pass(Shared(gate): Shared<Arc<Inner>>, request: Request) -> Response {
 }
 
 /// Begins a drain; the answer comes when it is over.
-async fn drain(Shared(gate): Shared<Arc<Inner>>, headers: HeaderMap) -> (StatusCode, &'static str) {
+async fn drain(
+    extract::State(gate): extract::State<Arc<Inner>>,
+    headers: HeaderMap,
+) -> (StatusCode, &'static str) {
     if !is_allowed(&gate, &headers) {
         return (StatusCode::FORBIDDEN, "the token is missing or wrong\n");
     }
@@ -275,7 +236,10 @@ async fn drain(Shared(gate): Shared<Arc<Inner>>, headers: HeaderMap) -> (StatusC
 }
 
 /// The executor has been started.
-async fn started(Shared(gate): Shared<Arc<Inner>>, headers: HeaderMap) -> (StatusCode, &'static str) {
+async fn started(
+    extract::State(gate): extract::State<Arc<Inner>>,
+    headers: HeaderMap,
+) -> (StatusCode, &'static str) {
     if !is_allowed(&gate, &headers) {
         return (StatusCode::FORBIDDEN, "the token is missing or wrong\n");
     }

@@ -38,6 +38,11 @@ impl State {
         self.drains > 0 || self.hold.is_some()
     }
 
+    /// Whether it was drained, and is about to be stopped.
+    pub fn is_held(&self) -> bool {
+        self.drains == 0 && self.hold.is_some()
+    }
+
     /// Whether it has nothing in hand, and nothing can come.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty() && self.asking == 0

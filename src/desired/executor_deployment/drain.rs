@@ -58,6 +58,9 @@ pub fn build(
     let grace = timeout.map_or(NO_LIMIT, |timeout| timeout + MARGIN);
     let pod = template.spec.get_or_insert_default();
     check(pod)?;
+    // The first process of a container ignores SIGTERM unless it has asked for it: one that has just started, or never asks, would
+    // stay until the whole grace period is over. With the processes of a pod in one place, it is the first of none.
+    pod.share_process_namespace.get_or_insert(true);
     pod.termination_grace_period_seconds = Some(i64::try_from(grace).unwrap_or(i64::MAX));
     for container in pod.containers.iter_mut().filter(|container| container.name == EXECUTOR_CONTAINER) {
         container.env.get_or_insert_default().extend(through_gate());
@@ -231,6 +234,7 @@ mod tests {
         let template = built(&json!({}), pod(&json!({})), |_| {}).unwrap();
         let spec = &template["spec"];
         assert_eq!(spec["terminationGracePeriodSeconds"], 630);
+        assert_eq!(spec["shareProcessNamespace"], true);
         let gate = &spec["initContainers"][0];
         assert_eq!((&gate["name"], &gate["restartPolicy"]), (&json!("colonyos-gate"), &json!("Always")));
         assert_eq!(
