@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The server has no call to drain an executor, and whoever is told to stop by a signal may have a call for work under way that
-//! wins a process just then ([ADR 24](../../docs/adr/0024-a-gate-drains-each-pod.md)).
+//! wins a process just then ([ADR 26](../../docs/adr/0026-a-gate-drains-each-pod.md)).
 //!
 //! | module | what |
 //! |---|---|
