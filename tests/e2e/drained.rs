@@ -1,11 +1,10 @@
 //! With a gate in its pod, an executor ends what it has, whatever takes its pod and however long it needs. Without, the pods of these
 //! processes would be killed 30 s after they were told to stop.
 
-use std::time::Instant;
-
 use colonyos_operator::{
     api::names::EXECUTOR_NAME_ANNOTATION,
     colony::{LogQuery, Process, ProcessId, ProcessState},
+    runtime::clock::Clock,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -33,28 +32,32 @@ pub async fn what_runs_is_ended_once_whatever_takes_its_pod(stage: Stage) {
     let running = run(&stage, 4).await;
     let pods: Api<Pod> = stage.namespace.api();
     let of = pods_of(&stage, &fleet, &running).await;
-    let begun = Instant::now();
+    let clock = Clock::system();
+    let begun = clock.instant();
     pods.delete(&of[0], &DeleteParams::default()).await.unwrap();
     pods.evict(&of[1], &EvictParams::default()).await.unwrap();
     // Another image would do the same.
     fleet.change(json!({"config": {"env": {"EXECUTOR_POLL_SECONDS": "1", "REVISION": "2"}}})).await;
     until_there_is_another(&fleet, 4).await;
-    eprintln!("drained: the new revision was there after {:?}", begun.elapsed());
+    eprintln!("drained: the new revision was there after {:?}", (clock.instant() - begun));
     let old = running_now(&stage, &running).await;
     assert!(old > 0, "it came up beside the old one");
     fleet.change(json!({"replicas": 1})).await;
     for process in &running {
         still_runs_or_ended_once(&stage, process).await;
     }
-    let ended = begun.elapsed();
+    let ended = clock.instant() - begun;
     fleet.until_pods(1).await;
-    eprintln!("drained: processes ended after {ended:?}, their pods were gone after {:?}", begun.elapsed());
+    eprintln!(
+        "drained: processes ended after {ended:?}, their pods were gone after {:?}",
+        (clock.instant() - begun)
+    );
 
     let last = fleet.pods().await.unwrap().remove(0).name_any();
-    let idle = Instant::now();
+    let idle = clock.instant();
     fleet.change(json!({"replicas": 0})).await;
     until_gone(&pods, &last).await;
-    eprintln!("drained: an idle pod was gone {:?} after it was told to go", idle.elapsed());
+    eprintln!("drained: an idle pod was gone {:?} after it was told to go", (clock.instant() - idle));
     eventually("no executor without a pod", RUN_LIMIT, async || {
         let left = stage.approved_executors(&stage.executor_type).await?;
         left.is_empty().then_some(()).ok_or_else(|| format!("{left:?}"))
