@@ -118,7 +118,7 @@ fn the_gate_is_the_operator_itself() {
 }
 
 /// What the chart writes into the configuration itself, and users cannot set.
-const WRITTEN_BY_THE_CHART: [&str; 10] = [
+const WRITTEN_BY_THE_CHART: [&str; 11] = [
     "/conversion/bindAddress",
     "/conversion/secretName",
     "/conversion/serviceName",

@@ -39,7 +39,7 @@ pub async fn what_runs_is_ended_once_whatever_takes_its_pod(stage: Stage) {
     // Another image would do the same.
     fleet.change(json!({"config": {"env": {"EXECUTOR_POLL_SECONDS": "1", "REVISION": "2"}}})).await;
     until_there_is_another(&fleet, 4).await;
-    eprintln!("drained: the new revision was there after {:?}", (clock.instant() - begun));
+    eprintln!("drained: the new revision was there after {:?}", clock.instant() - begun);
     let old = running_now(&stage, &running).await;
     assert!(old > 0, "it came up beside the old one");
     fleet.change(json!({"replicas": 1})).await;
@@ -50,14 +50,14 @@ pub async fn what_runs_is_ended_once_whatever_takes_its_pod(stage: Stage) {
     fleet.until_pods(1).await;
     eprintln!(
         "drained: processes ended after {ended:?}, their pods were gone after {:?}",
-        (clock.instant() - begun)
+        clock.instant() - begun
     );
 
     let last = fleet.pods().await.unwrap().remove(0).name_any();
     let idle = clock.instant();
     fleet.change(json!({"replicas": 0})).await;
     until_gone(&pods, &last).await;
-    eprintln!("drained: an idle pod was gone {:?} after it was told to go", (clock.instant() - idle));
+    eprintln!("drained: an idle pod was gone {:?} after it was told to go", clock.instant() - idle);
     eventually("no executor without a pod", RUN_LIMIT, async || {
         let left = stage.approved_executors(&stage.executor_type).await?;
         left.is_empty().then_some(()).ok_or_else(|| format!("{left:?}"))
