@@ -222,26 +222,6 @@ async fn a_bad_executor_deployment_is_refused_with_field_value_and_remedy() {
                     &["runtime", "podman", "kubernetes"],
                 ),
                 (
-                    "drain that takes no time",
-                    with("/spec/drain", json!({"timeout": "0s"})),
-                    &["drain.timeout", "0s", "1s to 720h"],
-                ),
-                (
-                    "drain that takes too long",
-                    with("/spec/drain", json!({"timeout": "721h"})),
-                    &["drain.timeout", "721h", "policy Wait"],
-                ),
-                (
-                    "unknown policy of a drain",
-                    with("/spec/drain", json!({"policy": "Kill"})),
-                    &["drain.policy", "Kill", "Requeue"],
-                ),
-                (
-                    "drain of another runtime",
-                    executor_deployment(&[("/spec/drain", json!({})), ("/spec/runtime", json!("docker"))]),
-                    &["drain", "runtime kubernetes"],
-                ),
-                (
                     "name that leaves no room for pods",
                     with("/metadata/name", json!("e".repeat(53))),
                     &["metadata.name", "52", "shorten it"],
@@ -254,6 +234,41 @@ async fn a_bad_executor_deployment_is_refused_with_field_value_and_remedy() {
             ],
         )
         .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_bad_drain_is_refused_with_field_value_and_remedy() {
+    let kubernetes = connect_with_crds().await;
+    in_namespace(&kubernetes, "refused-drain", async |namespace| {
+        let client = namespace.kubernetes.calls.clone();
+        let kind = ApiResource::erase::<ExecutorDeployment>(&());
+        let api = Api::namespaced_with(client, &namespace.name, &kind);
+        let with = |pointer: &str, value: Value| executor_deployment(&[(pointer, value)]);
+        let cases: Vec<(&str, Value, &[&str])> = vec![
+            (
+                "drain that takes no time",
+                with("/spec/drain", json!({"timeout": "0s"})),
+                &["drain.timeout", "0s", "1s to 720h"],
+            ),
+            (
+                "drain that takes too long",
+                with("/spec/drain", json!({"timeout": "721h"})),
+                &["drain.timeout", "721h", "policy Wait"],
+            ),
+            (
+                "unknown policy of a drain",
+                with("/spec/drain", json!({"policy": "Kill"})),
+                &["drain.policy", "Kill", "Requeue"],
+            ),
+            (
+                "drain of another runtime",
+                executor_deployment(&[("/spec/drain", json!({})), ("/spec/runtime", json!("docker"))]),
+                &["drain", "runtime kubernetes"],
+            ),
+        ];
+        assert_refused(&api, cases).await;
     })
     .await;
 }

@@ -182,7 +182,7 @@ async fn a_busy_one_is_drained_when_its_process_is_closed(stage: Stage) {
 async fn what_a_call_under_way_wins_is_finished_before_the_drain_ends(stage: Stage) {
     let gated = Gated::new(&stage).await;
     let executor = gated.executor.clone();
-    let asking = tokio::spawn(async move { executor.assign(Duration::from_secs(60)).await });
+    let asking = tokio::spawn(async move { executor.assign(Duration::from_mins(1)).await });
     // The process that the call is to win is there only when the drain has begun.
     until_asked(&stage, &gated).await;
     let draining = gated.drain();
