@@ -199,7 +199,8 @@ async fn what_runs_beyond_a_hundred_is_answered_by_the_next_operator() {
             stage.colony.member.submit(&request).await.unwrap();
             running.push(assigned(&operator).await.id);
         }
-        stage.restart().await;
+        let configuration = configuration(&stage.namespace.name);
+        stage.operator = Operator::start(configuration, &stage.namespace.name, &stage.turn).await;
         eventually("all are answered", SOON, async || {
             let mut left = 0;
             for id in &running {

@@ -1,8 +1,6 @@
 //! `ColonyWorkflow`: calls that wait for each other, from `kubectl apply` to the output of the last, on the real servers.
 //! The executors are the tests' own: for the operator they belong to others.
 
-use std::time::Duration;
-
 use colonyos_operator::{
     api::{
         colony_workflow::{ColonyWorkflow, ColonyWorkflowStatus, NodeStatus},
@@ -21,9 +19,7 @@ use crate::support::{
     cluster::connect_with_crds,
     colony::assigned,
     conditions::Conditions as _,
-    database::Database,
-    stage::{SOON, Stage, with_operator},
-    wait::eventually,
+    stage::{Stage, with_operator},
 };
 
 fn node(name: &str, kind: &str, needs: &[&str]) -> Value {
@@ -334,68 +330,4 @@ async fn of_several_workflows_of_a_label_the_oldest_whole_one_is_kept() {
         assert!(left.iter().all(|process| process.state == ProcessState::Cancelled), "{left:#?}");
     })
     .await;
-}
-
-/// The server breaks down over a root that is assigned while it still writes the nodes behind it, and no executor has it. The
-/// database is made to take its time over those nodes.
-#[tokio::test]
-async fn a_root_that_the_server_loses_is_given_to_an_executor_again() {
-    let Some(database) = Database::find() else {
-        println!("SKIPPED: no root is lost, for the servers' database is not accessible");
-        return;
-    };
-    let connection = connect_with_crds().await;
-    with_operator(&connection, "workflow-lost", async |stage| {
-        let executor = stage.colony.executor("worker", "hasty").await;
-        slow_down(&database, true).await;
-        let mut lost = None;
-        // The server writes the nodes in no order: now and then the root is the last.
-        for number in 0..LOST_WITHIN {
-            let (name, mut root) = (format!("lost-{number}"), node("root", "hasty", &[]));
-            root["maxExecTime"] = json!("5s");
-            let nodes = json!([root, node("slow-a", "hasty", &["root"]), node("slow-b", "hasty", &["root"])]);
-            apply(stage, &name, nodes, json!({})).await.unwrap();
-            let root = eventually("the root is assigned", SOON, async || {
-                let heard = executor.assign(Duration::from_secs(1)).await;
-                if let Ok(Some(process)) = heard {
-                    return Ok(Some(process));
-                }
-                let labelled = labelled(stage, &name, 1).await;
-                let is_running = |process: &Process| process.state == ProcessState::Running;
-                labelled.iter().any(is_running).then_some(None).ok_or_else(|| format!("{heard:?}"))
-            })
-            .await;
-            match root {
-                None => {
-                    lost = Some(name);
-                    break;
-                }
-                Some(root) => {
-                    executor.close_successful(&root.id, &[]).await.unwrap();
-                    stage.api::<ColonyWorkflow>().delete(&name, &DeleteParams::default()).await.unwrap();
-                    stage.until_gone::<ColonyWorkflow>(&name).await;
-                }
-            }
-        }
-        slow_down(&database, false).await;
-        let name = lost.expect("the server loses a root");
-        for _ in 0..3 {
-            let process = assigned(&executor).await;
-            assert_eq!(process.retries, i64::from(process.spec.node_name == "root"));
-            executor.close_successful(&process.id, &[]).await.unwrap();
-        }
-        stage.until_state::<ColonyWorkflow>(&name, WorkState::Succeeded).await;
-        assert_eq!(labelled(stage, &name, 1).await.len(), 3, "nothing is submitted again");
-    })
-    .await;
-}
-
-/// How many workflows are tried until the server has lost a root.
-const LOST_WITHIN: usize = 6;
-
-/// Has the database take its time over nodes whose name says so, or no longer.
-async fn slow_down(database: &Database, is_slow: bool) {
-    let drop = "DROP TRIGGER IF EXISTS slow_nodes ON prod_processes; DROP FUNCTION IF EXISTS slow_nodes;";
-    let create = "CREATE FUNCTION slow_nodes() RETURNS trigger AS $$ BEGIN PERFORM pg_sleep(2); RETURN NEW; END $$ LANGUAGE plpgsql; CREATE TRIGGER slow_nodes BEFORE INSERT ON prod_processes FOR EACH ROW WHEN (NEW.nodename LIKE 'slow-%') EXECUTE FUNCTION slow_nodes();";
-    database.query(&format!("{drop}{}", if is_slow { create } else { "" })).await;
 }
