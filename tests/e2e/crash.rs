@@ -142,7 +142,9 @@ async fn every_generation_is_one_process(stage: &Stage, fleets: &[Fleet<'_>]) {
             by_label.entry(process.spec.label.clone()).or_default().push(process);
         }
     }
-    assert!(by_label.len() >= fleets.len(), "there is something to look at: {:?}", by_label.keys());
+    // Of those that were deleted, the operator may have seen none: it was dead most of the time.
+    let lasting = fleets.len() - OBJECTS / 2;
+    assert!(by_label.len() >= lasting, "there is something to look at: {:?}", by_label.keys());
     for (label, processes) in &by_label {
         assert_eq!(processes.len(), 1, "{label} is there more than once: {processes:#?}");
         let (_, uid, generation) = parse_process_label(label).unwrap();
