@@ -13,6 +13,7 @@ use crate::{
     desired::DesiredIdentity,
     snapshot::{
         ExecutorDeploymentSnapshot, Identity, Observed, PodExecutor, PodIdentities, RegisteredExecutor,
+        is_queued,
     },
 };
 
@@ -86,7 +87,7 @@ impl PodPlan<'_> {
             return;
         };
         // An executor that is registered long before its pod starts would look as if it did not ask for work.
-        if pod.is_gated && pod.is_queued {
+        if pod.is_gated && is_queued(pod.pod) {
             self.plan.awaiting.push(format!("pod {} to be admitted by its queue", pod.pod.name_any()));
             return;
         }

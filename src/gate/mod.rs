@@ -6,8 +6,8 @@
 //! kubelet (preStop) ──────▶ gate: begins to drain, answers when drained
 //! ```
 //!
-//! The server has no call to drain an executor, and whoever is told to stop by a signal may have a call for work under way that
-//! wins a process just then ([ADR 26](../../docs/adr/0026-a-gate-drains-each-pod.md)).
+//! The server has no call to drain an executor, and an executor that is told to stop by a signal may have a call for work under
+//! way that wins a process just then ([ADR 26](../../docs/adr/0026-a-gate-drains-each-pod.md)).
 //!
 //! | module | what |
 //! |---|---|

@@ -57,8 +57,6 @@ pub struct PodExecutor<'a> {
     pub name: Option<(&'a str, &'a str)>,
     /// Whether it waits for its executor to be registered.
     pub is_gated: bool,
-    /// Whether it waits for something else before it is scheduled, such as a queue.
-    pub is_queued: bool,
 }
 
 impl<'a> PodExecutor<'a> {
@@ -74,7 +72,7 @@ impl<'a> PodExecutor<'a> {
         let name = name.and_then(|name| Some((name, executor_end(name, namespace, fleet)?)));
         let gates = pod.spec.as_ref().and_then(|spec| spec.scheduling_gates.as_ref());
         let is_gated = gates.into_iter().flatten().any(|gate| gate.name == REGISTRATION_GATE);
-        Some(Self { pod, name, is_gated, is_queued: is_queued(pod) })
+        Some(Self { pod, name, is_gated })
     }
 
     /// Whether it is being deleted.
