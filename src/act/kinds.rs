@@ -8,6 +8,7 @@ use k8s_openapi::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
         core::v1::{Pod, Secret},
+        policy::v1::PodDisruptionBudget,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -127,6 +128,11 @@ impl Child for Secret {
 impl Child for Pod {
     const KIND: WriteKind = WriteKind::Pod;
     const NAME: &'static str = "Pod";
+}
+
+impl Child for PodDisruptionBudget {
+    const KIND: WriteKind = WriteKind::PodDisruptionBudget;
+    const NAME: &'static str = "PodDisruptionBudget";
 }
 
 impl WritableKind for Instance {

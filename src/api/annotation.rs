@@ -3,7 +3,7 @@
 use super::names;
 
 /// Every annotation that the operator reads or writes.
-pub const KNOWN: [&str; 37] = [
+pub const KNOWN: [&str; 38] = [
     names::ABANDON_ANNOTATION,
     names::ACCEPT_IMPACT_ANNOTATION,
     names::ACCEPT_RESET_ANNOTATION,
@@ -12,6 +12,7 @@ pub const KNOWN: [&str; 37] = [
     names::FIELDS_ANNOTATION,
     names::BLUEPRINT_ANNOTATION,
     names::ADMITTED_ANNOTATION,
+    names::BUSY_WITH_ANNOTATION,
     names::CLAIM_ANNOTATION,
     names::COLONY_ANNOTATION,
     names::CONVERSIONS_ANNOTATION,

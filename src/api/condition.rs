@@ -158,6 +158,10 @@ pub enum Reason {
     OrphanedProcess,
     /// The colony had an executor whose object and Secret are gone, and it is removed. Of Events alone.
     OrphanedExecutor,
+    /// Pods that are to go end what they run first. Of Events alone.
+    Draining,
+    /// No pod that is to go runs anything any more. Of Events alone.
+    Drained,
     /// Another operator of a cluster of this name serves the colony: nothing is ended for the lack of an object.
     AnotherInstallation,
     /// The process waits to be assigned.

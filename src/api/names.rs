@@ -166,6 +166,16 @@ pub const IDENTITY_PER_POD: &str = "PerPod";
 pub const ENVIRONMENT_ANNOTATION: &str = "compute.colonies.io/environment";
 /// Scheduling gate of a pod that has an executor of its own, until the executor is registered.
 pub const REGISTRATION_GATE: &str = "compute.colonies.io/registration";
+/// On a pod whose executor has run a process for some time, of a fleet that is drained. Its value is `true`.
+pub const BUSY_LABEL: &str = "colonies.io/busy";
+/// On such a pod: the id of the process.
+pub const BUSY_WITH_ANNOTATION: &str = "colonies.io/busy-with";
+/// By which a `ReplicaSet` chooses the pods that go first, the cheapest.
+pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+/// By which the cluster autoscaler leaves a node, as long as it has the pod.
+pub const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+/// By which Karpenter leaves a node, as long as it has the pod.
+pub const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
 /// Label by which Kueue has a workload wait in a queue; its value is the name of a `LocalQueue` of the namespace.
 pub const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
 /// Name of the webhook that gives each pod a name for its executor, and of its configuration in charts that set no other.
@@ -249,6 +259,12 @@ pub fn identity_secret(executor_deployment: &str) -> String {
 #[must_use]
 pub fn pod_identity_secret(executor_deployment: &str, end: &str) -> String {
     format!("{}-{end}", identity_secret(executor_deployment))
+}
+
+/// The `PodDisruptionBudget` of the busy pods of an `ExecutorDeployment`.
+#[must_use]
+pub fn busy_budget(executor_deployment: &str) -> String {
+    format!("{executor_deployment}-busy")
 }
 
 /// The Secret, in the operator's namespace, with the keys that the operator made for itself in a colony. The Secret

@@ -94,6 +94,10 @@ impl Stages for FleetStages {
         status::executor_deployment::is_news(status, note)
     }
 
+    fn notes(&self, snapshot: &Self::Snapshot, pass: Passed<'_, Self>) -> Vec<Note> {
+        status::executor_deployment::notes(snapshot, pass.map(|carried| &carried.outcome))
+    }
+
     fn remaining_in_colony(snapshot: &Self::Snapshot) -> Option<String> {
         remaining_in_colony(snapshot)
     }
@@ -129,7 +133,10 @@ pub(super) async fn run(
     let deployments = stores::deployments(client, &scope, writes);
     let daemon_sets = stores::daemon_sets(client, &scope, writes);
     let jobs = stores::jobs(client, &scope, writes);
-    let pods = stores::pods(client, &scope);
+    let pods = stores::pods(client, &scope, writes);
+    // Without the webhook for pods, there are no rights on them either.
+    let has_budgets = services.configuration.pod_identities.webhook_configuration.is_some();
+    let budgets = has_budgets.then(|| stores::budgets(client, &scope, writes));
     let colonies = stores::colonies(client, &services.configuration.cluster_selector);
     let namespaces = stores::namespaces(client);
     let stores = Stores {
@@ -147,8 +154,11 @@ pub(super) async fn run(
         deployments: deployments.store.clone(),
         daemon_sets: daemon_sets.store.clone(),
         jobs: jobs.store.clone(),
+        budgets: budgets.as_ref().map(|budgets| budgets.store.clone()),
         pods: pods.index.clone(),
     };
+    let mut stores = stores;
+    stores.filled.extend(budgets.as_ref().map(|budgets| budgets.filled.clone()));
     let found_in = Colonies {
         colonies: colonies.store,
         namespaces: namespaces.store,
@@ -173,6 +183,12 @@ pub(super) async fn run(
         .on(relevant(pods, "Pod", writes, move |pod| relevance::of_pod(pod, &fleets)), triggers::of_pod)
         .on(colonies.changes, move |colony| triggers::of_colony(colony, &by_colony))
         .on(namespaces.changes, move |namespace| triggers::of_namespace(namespace, &by_namespace));
+    let wiring = match budgets {
+        Some(budgets) => {
+            wiring.on_children(relevant(budgets, "PodDisruptionBudget", writes, relevance::of_budget), ())
+        }
+        None => wiring,
+    };
     let stages = FleetStages { reader: reader(&services, stores, found_in) };
     wiring::run(Engine::new(services, stages), wiring, shutdown).await;
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{
     KubernetesStep, Order, OwnershipError, Plan, Step, Sync,
     blueprint::{self, BlueprintPlan},
+    busy_pods,
     hold::{has_finalizer, hold},
     identity, mirror, pod_identities, workload,
 };
@@ -138,6 +139,9 @@ pub fn plan(
     let awaiting = [identity.awaiting, workload.awaiting, mirror.awaiting, blueprint.awaiting].concat();
     let drifted = [identity.drifted, workload.drifted].concat();
     let mut left = [identity.left, workload.left, blueprint.left].concat();
+    let busy = busy_pods::plan(snapshot, here.budget.as_deref());
+    steps.extend(busy.steps.into_iter().map(Step::Kubernetes));
+    left.extend(busy.left);
     let admitted = workload.admitted;
     if is_withheld && !management.allow(ManagementPolicy::Update) {
         let remedy = ManagementPolicy::Update.remedy();
@@ -516,6 +520,8 @@ mod tests {
                 in_flight: BTreeMap::new(),
                 webhook: Observed::Unknown("not there".to_owned()),
                 is_offered: true,
+                running: Observed::Unknown("not listed".to_owned()),
+                budget: Observed::Known(None),
             });
             fleet
         };

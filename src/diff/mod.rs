@@ -4,6 +4,7 @@ pub mod admission;
 mod agreement;
 mod attempt;
 mod blueprint;
+mod busy_pods;
 mod colony;
 pub mod colony_cron;
 mod colony_process;

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 
 use super::{ColonyStep, KubernetesStep, identity::IdentityPlan};
 use crate::{
-    api::{executor_deployment::ExecutorsStatus, names},
+    api::names,
     colony::model::ExecutorState,
     desired::DesiredIdentity,
     snapshot::{
@@ -46,7 +46,7 @@ pub(super) fn plan_removal(snapshot: &ExecutorDeploymentSnapshot, plan: &mut Ide
     let Some(identities) = &snapshot.pod_identities else { return };
     let recorded = snapshot.object.status.as_ref().and_then(|status| status.executors.as_ref());
     if let Observed::Unknown(why) = &identities.registered
-        && recorded.is_some_and(|recorded| *recorded != ExecutorsStatus::default())
+        && recorded.is_some_and(|recorded| !recorded.is_empty())
         && snapshot.pod_executors().next().is_none()
     {
         plan.awaiting.push(format!("the colony to report which executors are left: {why}"));

@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use parking_lot::RwLock;
 
-use super::origins::Origins;
+use super::{origins::Origins, running::Running};
 use crate::{
     colony::{Executor, ExecutorState, Id, Session},
     snapshot::Workforce,
@@ -69,6 +69,8 @@ pub struct Connection {
     pub problem_since: Option<Timestamp>,
     /// Who could take work, if the colony could be asked.
     pub workforce: Option<Arc<Workforce>>,
+    /// What the executors run, if all of it could be read.
+    pub running: Option<Arc<Running>>,
     executors: Option<BTreeMap<String, Executor>>,
     origins: Origins,
     notes: PreservedFields,
@@ -100,7 +102,7 @@ impl Connection {
         });
         let origins = Origins::of(executors.unwrap_or_default());
         let notes = PreservedFields::default();
-        let (workforce, problem_since) = (None, None);
+        let (workforce, problem_since, running) = (None, None, None);
         Self {
             member,
             owner,
@@ -108,6 +110,7 @@ impl Connection {
             problem,
             problem_since,
             workforce,
+            running,
             executors: listed,
             origins,
             notes,
@@ -121,6 +124,12 @@ impl Connection {
     pub fn with_workforce(mut self, workforce: Option<Workforce>) -> Self {
         self.workforce = workforce.map(Arc::new);
         self
+    }
+
+    /// Adds what the executors run.
+    #[must_use]
+    pub fn with_running(self, running: Option<Running>) -> Self {
+        Self { running: running.map(Arc::new), ..self }
     }
 
     /// Adds since when the colony cannot be used.

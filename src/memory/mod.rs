@@ -23,5 +23,6 @@ pub mod reconcile_requests;
 pub mod released;
 pub mod repeats;
 pub mod rights;
+pub mod running;
 pub mod submissions;
 pub mod writes;

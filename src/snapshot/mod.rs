@@ -1,6 +1,7 @@
 //! What one pass knows of the world, as data: the noun that stage 1 hands to the stages that decide.
 
 mod belonging;
+mod busy_marks;
 pub mod colony;
 mod colony_cron;
 pub mod colony_process;
@@ -28,6 +29,7 @@ mod work;
 mod workforce;
 
 pub use belonging::Belonging;
+pub use busy_marks::{BusyMarks, PROTECTION};
 pub use colony::{ColonySnapshot, ColonyUser, Credentials, Leftovers, Membership, OperatorExecutor};
 pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;
@@ -47,7 +49,7 @@ pub use instance::{ColonyInstanceState, HandlerState, InstanceSnapshot};
 pub use observed::Observed;
 pub use part_trouble::{PartTrouble, UnreadyPart};
 pub use pass::Snapshot;
-pub use pod_identity::{PodExecutor, PodIdentities, RegisteredExecutor, is_queued};
+pub use pod_identity::{PodExecutor, PodIdentities, RegisteredExecutor, RunningProcess, is_queued};
 pub use request::{FlowSource, RequestSnapshot};
 pub use values::{ValueSource, Values};
 pub use work::{Restored, StatusOf, WorkHeader, WorkSnapshot};

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{core::v1::Pod, policy::v1::PodDisruptionBudget};
 use kube::ResourceExt as _;
 
 use super::{Identity, Observed};
 use crate::{
     api::names::{
-        EXECUTOR_NAME_ANNOTATION, IDENTITY_LABEL, IDENTITY_PER_POD, REGISTRATION_GATE, executor_end,
+        BUSY_WITH_ANNOTATION, EXECUTOR_NAME_ANNOTATION, IDENTITY_LABEL, IDENTITY_PER_POD, REGISTRATION_GATE,
+        executor_end,
     },
-    colony::model::ExecutorState,
+    colony::{ProcessId, model::ExecutorState},
 };
 
 /// What one pass knows of the executors of a fleet in which each pod is one.
@@ -31,6 +32,18 @@ pub struct PodIdentities {
     pub webhook: Observed<Timestamp>,
     /// Whether the operator is set up for that at all.
     pub is_offered: bool,
+    /// What the executors of the pods run, by the executor's name; of each the process that has run longest.
+    pub running: Observed<BTreeMap<String, RunningProcess>>,
+    /// What has the name of the `PodDisruptionBudget` of the busy pods.
+    pub budget: Observed<Option<PodDisruptionBudget>>,
+}
+
+/// A process that an executor runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningProcess {
+    pub id: ProcessId,
+    /// Whether it has been seen for some time.
+    pub lasts: bool,
 }
 
 /// Whether a pod waits for something else than its executor before it is scheduled, such as a queue.
@@ -73,6 +86,12 @@ impl<'a> PodExecutor<'a> {
         let gates = pod.spec.as_ref().and_then(|spec| spec.scheduling_gates.as_ref());
         let is_gated = gates.into_iter().flatten().any(|gate| gate.name == REGISTRATION_GATE);
         Some(Self { pod, name, is_gated })
+    }
+
+    /// The process that it is marked to be busy with.
+    #[must_use]
+    pub fn busy_with(&self) -> Option<&'a str> {
+        self.pod.annotations().get(BUSY_WITH_ANNOTATION).map(String::as_str)
     }
 
     /// Whether it is being deleted.

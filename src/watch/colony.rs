@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     api::{colony::Colony, names::EXECUTOR_DEPLOYMENT_KIND},
-    colony::{Client, Error, Process, ProcessQuery, ProcessState, Server, Session, Statistics, Timeouts},
+    colony::{
+        Client, Error, Id, Process, ProcessId, ProcessQuery, ProcessState, Server, Session, Statistics,
+        Timeouts,
+    },
     memory::connections::OperatorIdentity,
     runtime::{clock::Clock, metrics::Metrics},
     snapshot::{
@@ -42,6 +45,8 @@ pub struct ColonyReading {
     pub left: BTreeMap<String, String>,
     /// Who could take work in the colony, if it could be asked.
     pub workforce: Option<Workforce>,
+    /// What executors run, of each the process that has run longest, if all could be listed.
+    pub running: Option<BTreeMap<Id, ProcessId>>,
     /// When it was begun to be read.
     pub asked_at: Instant,
 }
@@ -98,7 +103,14 @@ pub async fn read(
         Err(why) => {
             snapshot.server = Observed::Unknown(why);
             let left = BTreeMap::new();
-            return ColonyReading { snapshot, sessions: None, left, workforce: None, asked_at };
+            return ColonyReading {
+                snapshot,
+                sessions: None,
+                left,
+                workforce: None,
+                running: None,
+                asked_at,
+            };
         }
     };
     snapshot.server = match client.server_info().await {
@@ -110,18 +122,25 @@ pub async fn read(
         Err(missing) => {
             snapshot.credentials = missing;
             let left = BTreeMap::new();
-            return ColonyReading { snapshot, sessions: None, left, workforce: None, asked_at };
+            return ColonyReading {
+                snapshot,
+                sessions: None,
+                left,
+                workforce: None,
+                running: None,
+                asked_at,
+            };
         }
     };
     snapshot.operator_executors = keys.operator.iter().map(OperatorKey::executor).collect();
     let left = keys.left.clone();
     let sessions = sessions(&client, &object.spec.colony_name, keys);
     snapshot.member_id = Some(sessions.member.id().to_string());
-    let mut workforce = None;
+    let (mut workforce, mut running) = (None, None);
     if snapshot.server.known().is_some() {
-        workforce = ask(&mut snapshot, &sessions).await;
+        (workforce, running) = ask(&mut snapshot, &sessions).await;
     }
-    ColonyReading { snapshot, sessions: Some(sessions), left, workforce, asked_at }
+    ColonyReading { snapshot, sessions: Some(sessions), left, workforce, running, asked_at }
 }
 
 /// Calls to a colony as the operator's member, without asking its server for anything.
@@ -144,8 +163,11 @@ pub async fn member(
     }
 }
 
-/// Asks for everything that the snapshot is to know; who could take work.
-async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) -> Option<Workforce> {
+/// Asks for everything that the snapshot is to know; who could take work, and what executors run.
+async fn ask(
+    snapshot: &mut ColonySnapshot,
+    sessions: &Sessions,
+) -> (Option<Workforce>, Option<BTreeMap<Id, ProcessId>>) {
     // Who is no member is refused here; the statistics would answer such a one with nothing at all.
     snapshot.executors = match sessions.member.executors().await {
         Ok(executors) => Observed::Known(executors),
@@ -156,11 +178,13 @@ async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) -> Option<Workf
             Observed::Unknown(why)
         }
     };
-    let executors = snapshot.executors.known()?;
-    let mut workforce = None;
+    let Some(executors) = snapshot.executors.known() else { return (None, None) };
+    let (mut workforce, mut processes) = (None, None);
     snapshot.membership = match sessions.member.statistics().await {
         Ok(statistics) => {
-            let busy = busy_executors(&sessions.member, &statistics).await;
+            let running = running(&sessions.member, &statistics).await;
+            let busy = running.as_deref().map(busy);
+            processes = running.as_deref().map(first_of_each);
             snapshot.busy_executors = busy.as_ref().and_then(|busy| i64::try_from(busy.len()).ok());
             let waiting = waiting(&sessions.member, &statistics).await;
             // Asked only where it keeps something from being taken.
@@ -173,7 +197,7 @@ async fn ask(snapshot: &mut ColonySnapshot, sessions: &Sessions) -> Option<Workf
     };
     look_for_earlier_member(snapshot, &sessions.member).await;
     ask_for_blueprints(snapshot, &sessions.member).await;
-    workforce
+    (workforce, processes)
 }
 
 /// Asks for the member as which the operator was connected before its keys were lost or changed: a colony that does not know it
@@ -215,18 +239,33 @@ async fn waiting(member: &Session, statistics: &Statistics) -> Vec<Process> {
     member.processes(&ProcessQuery::new(ProcessState::Waiting)).await.unwrap_or_default()
 }
 
-/// The executors that run a process, and since when, asked for only when any runs. The server lists no more than a hundred processes.
-async fn busy_executors(member: &Session, statistics: &Statistics) -> Option<Busy> {
+/// The processes that run, those first that were begun first; asked for only when any runs. The server lists no more than a hundred.
+async fn running(member: &Session, statistics: &Statistics) -> Option<Vec<Process>> {
     if statistics.running == 0 {
-        return Some(Busy::new());
+        return Some(Vec::new());
     }
     let running = member.processes(&ProcessQuery::new(ProcessState::Running)).await.ok()?;
-    if running.len() >= LISTED_AT_MOST {
-        return None;
+    (running.len() < LISTED_AT_MOST).then_some(running)
+}
+
+/// The executors that run a process, and since when.
+fn busy(running: &[Process]) -> Busy {
+    let busy = |process: &Process| Some((process.assigned_executor.clone()?, process.started_at));
+    running.iter().filter_map(busy).collect()
+}
+
+/// The executors that run a process, and which of theirs was begun first: others may come and go meanwhile.
+#[must_use]
+pub fn first_of_each(running: &[Process]) -> BTreeMap<Id, ProcessId> {
+    let mut first: BTreeMap<Id, &Process> = BTreeMap::new();
+    for process in running {
+        let Some(executor) = &process.assigned_executor else { continue };
+        let is_earlier = |known: &&Process| (process.started_at, &process.id) < (known.started_at, &known.id);
+        if first.get(executor).is_none_or(is_earlier) {
+            first.insert(executor.clone(), process);
+        }
     }
-    let busy =
-        running.into_iter().filter_map(|process| Some((process.assigned_executor?, process.started_at)));
-    Some(busy.collect())
+    first.into_iter().map(|(executor, process)| (executor, process.id.clone())).collect()
 }
 
 async fn client(

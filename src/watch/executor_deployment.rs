@@ -9,6 +9,7 @@ use k8s_openapi::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
         core::v1::Pod,
+        policy::v1::PodDisruptionBudget,
     },
 };
 use kube::{
@@ -32,6 +33,7 @@ use crate::{
         executor_deployment::ExecutorDeployment,
         kind::HasKind as _,
         mirror::{MirrorStatus, Mirrored as _},
+        names::busy_budget,
         policy::AdoptionPolicy,
     },
     memory::{
@@ -79,6 +81,8 @@ pub struct Stores {
     pub daemon_sets: Store<DaemonSet>,
     /// Jobs of ours.
     pub jobs: Store<Job>,
+    /// `PodDisruptionBudgets` of ours, where there may be any.
+    pub budgets: Option<Store<PodDisruptionBudget>>,
     /// Pods of ours.
     pub pods: Index<Pod>,
     /// When each of them is filled.
@@ -139,6 +143,8 @@ impl Reader {
             [ExecutorDeployment::KIND.name(), Deployment::KIND, DaemonSet::KIND, Job::KIND].into_iter().any(
                 |kind| self.writes.is_cache_behind(&Key::new(kind, &namespace, &name), self.clock.instant()),
             );
+        let budget = Key::new(PodDisruptionBudget::KIND, &namespace, &busy_budget(&name));
+        let behind = behind || self.writes.is_cache_behind(&budget, self.clock.instant());
         if behind {
             return Err(CacheBehind);
         }
@@ -157,6 +163,13 @@ impl Reader {
         }
         let pods = self.stores.pods.get(&IndexKey::Fleet(namespace.clone(), name.clone()));
         let pods: Vec<Pod> = pods.iter().map(|pod| pod.as_ref().clone()).collect();
+        let is_behind = |pod: &Pod| {
+            self.writes
+                .is_cache_behind(&Key::new(Pod::KIND, &namespace, &pod.name_any()), self.clock.instant())
+        };
+        if pods.iter().any(is_behind) {
+            return Err(CacheBehind);
+        }
         let identity = self.identity(object, &namespace, pod_trouble::waits_for_configuration(&pods)).await;
         let in_flight = self.in_flight(object, &identity, &colony);
         let (registration, recorded) = self.registrations(object, &identity, connection.as_deref());

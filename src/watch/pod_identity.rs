@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt as _, api::ListParams};
+use k8s_openapi::api::{core::v1::Pod, policy::v1::PodDisruptionBudget};
+use kube::{Api, ResourceExt as _, api::ListParams, runtime::reflector::ObjectRef};
 
 use super::executor_deployment::Reader;
 use crate::{
@@ -12,10 +12,12 @@ use crate::{
         executor_deployment::ExecutorDeployment,
         names::{self, EXECUTOR_DEPLOYMENT_LABEL},
     },
-    colony::{Executor, ExecutorState},
+    colony::{Executor, ExecutorState, Id},
     memory::{absences::Absent, adds::Added, connections::Connection},
     runtime::kubernetes::{CALL_TIME_LIMIT, call},
-    snapshot::{ColonyReference, Identity, Observed, PodExecutor, PodIdentities, RegisteredExecutor},
+    snapshot::{
+        ColonyReference, Identity, Observed, PodExecutor, PodIdentities, RegisteredExecutor, RunningProcess,
+    },
 };
 
 impl Reader {
@@ -64,7 +66,30 @@ impl Reader {
         });
         let in_flight = in_flight.collect();
         let (webhook, is_offered) = (self.webhook.known(), self.webhook.is_offered());
-        Some(PodIdentities { registered, secrets, without_pod, missing_pod, in_flight, webhook, is_offered })
+        let running = running(&registered, connection);
+        let budget = self.budget(object);
+        Some(PodIdentities {
+            registered,
+            secrets,
+            without_pod,
+            missing_pod,
+            in_flight,
+            webhook,
+            is_offered,
+            running,
+            budget,
+        })
+    }
+
+    /// What has the name of the budget of the busy pods.
+    fn budget(&self, object: &ExecutorDeployment) -> Observed<Option<PodDisruptionBudget>> {
+        let Some(store) = &self.stores.budgets else {
+            return Observed::Unknown("the operator is not set up to write PodDisruptionBudgets".to_owned());
+        };
+        let (namespace, name) =
+            (object.namespace().unwrap_or_default(), names::busy_budget(&object.name_any()));
+        let found = store.get(&ObjectRef::new(&name).within(&namespace));
+        Observed::Known(found.map(|found| found.as_ref().clone()))
     }
 
     /// The executors that the colony has of a fleet: those that were not removed, and those of pods that are there.
@@ -143,6 +168,25 @@ impl Reader {
             None => self.read_identity(namespace, secret).await,
         }
     }
+}
+
+/// What the executors of a fleet run, by their names.
+fn running(
+    registered: &Observed<BTreeMap<String, RegisteredExecutor>>,
+    connection: Option<&Connection>,
+) -> Observed<BTreeMap<String, RunningProcess>> {
+    let registered = match registered {
+        Observed::Known(registered) => registered,
+        Observed::Unknown(why) => return Observed::Unknown(why.clone()),
+    };
+    let running = connection.and_then(|connection| connection.running.as_deref());
+    let Some(running) = running.filter(|running| running.is_known()) else {
+        return Observed::Unknown("the colony has not listed twice yet what runs".to_owned());
+    };
+    let of = |(name, executor): (&String, &RegisteredExecutor)| {
+        Some((name.clone(), running.of(&Id::parse(&executor.id).ok()?)?))
+    };
+    Observed::Known(registered.iter().filter_map(of).collect())
 }
 
 /// The executor as which all pods serve, or served, of which status tells.

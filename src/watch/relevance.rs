@@ -12,6 +12,7 @@ use k8s_openapi::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
         core::v1::Pod,
+        policy::v1::PodDisruptionBudget,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     api::names::{EXECUTOR_DEPLOYMENT_LABEL, EXECUTOR_NAME_ANNOTATION},
     memory::writes::Writes,
-    snapshot::{PodExecutor, is_queued, pod_trouble, progress},
+    snapshot::{BusyMarks, PodExecutor, is_queued, pod_trouble, progress},
 };
 
 /// What controllers of the cluster note on their own account.
@@ -115,6 +116,12 @@ pub fn of_job(job: &Job) -> Option<u64> {
     Some(of_workload(&job.metadata, progress::of_job(job)))
 }
 
+/// What a pass looks at in a `PodDisruptionBudget`: its status moves with each busy pod.
+#[must_use]
+pub fn of_budget(budget: &PodDisruptionBudget) -> Option<u64> {
+    Some(of_workload(&budget.metadata, ()))
+}
+
 fn of_workload(metadata: &ObjectMeta, progress: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     // Whatever changes a spec changes the generation.
@@ -144,7 +151,7 @@ pub fn of_pod(pod: &Pod, fleets: &Index<GuardedExecutorDeployment>) -> Option<u6
     let phase = is_told().and_then(|_| Some(pod.status.as_ref()?.phase.clone()));
     let name = |fleet: &str| {
         let own = PodExecutor::of(pod, pod.metadata.namespace.as_deref()?, fleet)?;
-        Some((own.name.map(|(name, _)| name.to_owned()), own.is_gated))
+        Some((own.name.map(|(name, _)| name.to_owned()), own.is_gated, BusyMarks::of(pod)))
     };
     let executor = pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL).and_then(|fleet| name(fleet));
     let is_queued = is_queued(pod);

@@ -9,6 +9,7 @@ use k8s_openapi::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
         core::v1::{Namespace, Pod},
+        policy::v1::PodDisruptionBudget,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -186,12 +187,13 @@ workloads! {
     deployments: Deployment;
     daemon_sets: DaemonSet;
     jobs: Job;
+    budgets: PodDisruptionBudget;
 }
 
 /// Watches pods of what the operator made.
 #[must_use]
-pub fn pods(client: &Client, scope: &Scope) -> Watched<Pod> {
-    watched(index::pod, scope.api(client), ours(), None)
+pub fn pods(client: &Client, scope: &Scope, writes: &Writes) -> Watched<Pod> {
+    watched(index::pod, scope.api(client), ours(), Some(writes.clone()))
 }
 
 /// Watches the `Colonies` that have the labels of the configuration. Their status, which counts what goes on in a colony,

@@ -158,7 +158,7 @@ async fn fleets(mut caches: Caches<'_>) -> Box<dyn Controller> {
     let (deployments, _) = caches.store(stores::deployments(client, scope, writes)).await;
     let (daemon_sets, _) = caches.store(stores::daemon_sets(client, scope, writes)).await;
     let (jobs, _) = caches.store(stores::jobs(client, scope, writes)).await;
-    let (_, pods) = caches.store(stores::pods(client, scope)).await;
+    let (_, pods) = caches.store(stores::pods(client, scope, writes)).await;
     let colonies = caches.colonies().await;
     let mut filled = caches.filled();
     filled.push(objects.filled.clone());
@@ -169,6 +169,7 @@ async fn fleets(mut caches: Caches<'_>) -> Box<dyn Controller> {
             deployments,
             daemon_sets,
             jobs,
+            budgets: None,
             pods,
             filled,
         },

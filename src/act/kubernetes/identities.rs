@@ -5,10 +5,10 @@ use k8s_openapi::{
     api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Pod},
 };
 use kube::{
-    Api,
+    Api, ResourceExt as _,
     api::{Patch, PatchParams},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Cluster;
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
         outcome::StepFailure,
     },
     api::names::OPERATOR,
+    memory::writes::Key,
     runtime::{
         kubernetes::{CALL_TIME_LIMIT, call},
         metrics::{WriteKind, WriteVerb},
@@ -43,6 +44,29 @@ impl Cluster {
         let result = call(CALL_TIME_LIMIT, api.patch(name, &parameters, &Patch::Merge(&patch))).await;
         self.count(WriteVerb::Patch, Pod::METRIC, &result);
         removed(&format!("remove the gate from Pod {name}"), result).map(drop)
+    }
+
+    /// Writes labels and annotations of a pod; of one that has gone, none.
+    pub(in crate::act) async fn mark_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        metadata: &Map<String, Value>,
+    ) -> Result<(), StepFailure> {
+        let mut metadata = metadata.clone();
+        metadata.insert("uid".to_owned(), json!(uid));
+        let patch = json!({ "metadata": metadata });
+        let api = Pod::api(self.client.clone(), namespace, &());
+        let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
+        let result = call(CALL_TIME_LIMIT, api.patch(name, &parameters, &Patch::Merge(&patch))).await;
+        self.count(WriteVerb::Patch, Pod::METRIC, &result);
+        let marked = removed(&format!("mark Pod {name}"), result)?;
+        if let Some(marked) = marked {
+            let key = Key::new(Pod::name_of(&()), namespace, name);
+            self.writes.wrote(key, marked.resource_version().as_deref(), self.clock.instant());
+        }
+        Ok(())
     }
 
     /// Writes by which authorities API servers know a webhook, if it is still at its place in its configuration.

@@ -7,6 +7,7 @@ use k8s_openapi::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
         core::v1::{Pod, Secret},
+        policy::v1::PodDisruptionBudget,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -81,6 +82,16 @@ impl Cluster {
             }
             KubernetesStep::DeletePod { name, uid, .. } => {
                 self.delete::<Pod>(&namespace, name, Some(uid)).await?;
+            }
+            KubernetesStep::MarkPod { name, uid, metadata, .. } => {
+                self.mark_pod(&namespace, name, uid, metadata).await?;
+            }
+            KubernetesStep::CreateBudget(budget) => self.create(&namespace, budget.as_ref()).await?,
+            KubernetesStep::UpdateBudget(budget) => {
+                self.replace(&namespace, budget.as_ref()).await?;
+            }
+            KubernetesStep::DeleteBudget { name, uid } => {
+                self.delete::<PodDisruptionBudget>(&namespace, name, Some(uid)).await?;
             }
             KubernetesStep::CreateWorkload(_)
             | KubernetesStep::UpdateWorkload { .. }

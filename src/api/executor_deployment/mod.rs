@@ -14,6 +14,6 @@ pub use resources::Resources;
 pub use spec::{ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, IdentityMode, Runtime};
 pub use status::{
     BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, ExecutorsStatus, FinishedJob, JobFailure,
-    WorkloadReference,
+    PodProcess, WorkloadReference,
 };
 pub use workload::Workload;

@@ -39,6 +39,8 @@ use crate::api::{
     printcolumn = r#"{"name": "Workload", "type": "string", "jsonPath": ".spec.workload"}"#,
     printcolumn = r#"{"name": "Desired", "type": "integer", "jsonPath": ".status.desiredReplicas"}"#,
     printcolumn = r#"{"name": "Ready", "type": "integer", "jsonPath": ".status.readyReplicas"}"#,
+    printcolumn = r#"{"name": "Busy", "type": "integer", "jsonPath": ".status.executors.busy"}"#,
+    printcolumn = r#"{"name": "Idle", "type": "integer", "jsonPath": ".status.executors.idle"}"#,
     printcolumn = r#"{"name": "Type", "type": "string", "jsonPath": ".spec.executorType"}"#,
     printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
     printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].reason"}"#,
@@ -244,6 +246,12 @@ impl ExecutorDeploymentSpec {
     #[must_use]
     pub fn is_per_pod(&self) -> bool {
         self.runtime == Runtime::Kubernetes && self.identity == Some(IdentityMode::PerPod)
+    }
+
+    /// Whether pods whose executor runs something are marked: it is known which they are, and what they run is worth the wait.
+    #[must_use]
+    pub fn marks_busy_pods(&self) -> bool {
+        self.is_per_pod() && self.drain.is_some()
     }
 }
 

@@ -124,6 +124,44 @@ pub struct ExecutorsStatus {
     pub waiting: i32,
     /// How many executors are still in the colony although their pods have gone.
     pub leaving: i32,
+    /// How many of the registered have run a process for some seconds. Pods that are to go are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy: Option<i32>,
+    /// How many of the registered run nothing, or have only just begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<i32>,
+    /// How many pods are to go, and run something first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub draining: i32,
+    /// What they run: ten at most, those first that are to go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<PodProcess>,
+}
+
+impl ExecutorsStatus {
+    /// Whether there are none, neither here nor in the colony.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.registered == 0 && self.waiting == 0 && self.leaving == 0
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+const fn is_zero(count: &i32) -> bool {
+    *count == 0
+}
+
+/// A process that the executor of a pod runs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PodProcess {
+    /// Name of the pod.
+    pub pod: String,
+    /// Id of the process.
+    pub process: String,
+    /// Whether the pod goes when the process has ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
 }
 
 /// A blueprint in the colony that mirrors an object.

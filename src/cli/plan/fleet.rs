@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt as _;
+use serde_json::Value;
 
 use super::passes::{Rehearsed, Status};
 use crate::{
@@ -96,6 +98,16 @@ fn in_cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: KubernetesStep) -
                 pod.spec.get_or_insert_default().scheduling_gates = None;
             }
         }
+        KubernetesStep::MarkPod { name, metadata, .. } => {
+            for pod in snapshot.pods.iter_mut().filter(|pod| pod.name_any() == name) {
+                patch(pod.labels_mut(), metadata.get("labels"));
+                patch(pod.annotations_mut(), metadata.get("annotations"));
+            }
+        }
+        KubernetesStep::CreateBudget(budget) | KubernetesStep::UpdateBudget(budget) => {
+            set_budget(snapshot, Some(*budget));
+        }
+        KubernetesStep::DeleteBudget { .. } => set_budget(snapshot, None),
         KubernetesStep::DeletePod { name, .. } => snapshot.pods.retain(|pod| pod.name_any() != name),
         KubernetesStep::CreateWorkload(workload) | KubernetesStep::UpdateWorkload { workload, .. } => {
             let workloads = &mut snapshot.workloads;
@@ -129,6 +141,21 @@ fn in_cluster(snapshot: &mut ExecutorDeploymentSnapshot, step: KubernetesStep) -
         _ => return false,
     }
     true
+}
+
+fn patch(all: &mut BTreeMap<String, String>, changes: Option<&Value>) {
+    for (name, value) in changes.and_then(Value::as_object).into_iter().flatten() {
+        match value.as_str() {
+            Some(value) => drop(all.insert(name.clone(), value.to_owned())),
+            None => drop(all.remove(name)),
+        }
+    }
+}
+
+fn set_budget(snapshot: &mut ExecutorDeploymentSnapshot, budget: Option<PodDisruptionBudget>) {
+    if let Some(identities) = &mut snapshot.pod_identities {
+        identities.budget = Observed::Known(budget);
+    }
 }
 
 fn in_colony(snapshot: &mut ExecutorDeploymentSnapshot, step: &ColonyStep) -> bool {

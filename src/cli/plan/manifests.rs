@@ -7,6 +7,7 @@ use k8s_openapi::{
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
         core::v1::{Pod, Secret},
+        policy::v1::PodDisruptionBudget,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -31,7 +32,7 @@ use crate::{
         },
         resource_definition::ObjectKind,
     },
-    colony::{Blueprint, Executor, Process},
+    colony::{Blueprint, Executor, Process, ProcessId, ProcessState},
     memory::identities::read_identity,
     runtime::config::OperatorConfiguration,
     snapshot::{
@@ -43,7 +44,8 @@ use crate::{
 /// What stands for the UID of the cluster in labels.
 pub(super) const CLUSTER: &str = "offline";
 /// Groups whose kinds are known here by their names.
-const KNOWN_GROUPS: [&str; 5] = [COLONIES_GROUP, COMPUTE_GROUP, "apps", "batch", "apiextensions.k8s.io"];
+const KNOWN_GROUPS: [&str; 6] =
+    [COLONIES_GROUP, COMPUTE_GROUP, "apps", "batch", "policy", "apiextensions.k8s.io"];
 
 /// The objects in the manifests.
 #[derive(Default)]
@@ -62,6 +64,7 @@ pub struct Manifests {
     jobs: Vec<Job>,
     pub(super) pods: Vec<Pod>,
     pub(super) secrets: Vec<Secret>,
+    budgets: Vec<PodDisruptionBudget>,
     processes: Vec<Process>,
     pub(super) executors: Vec<Executor>,
     blueprints: Vec<Blueprint>,
@@ -134,6 +137,7 @@ impl Manifests {
             "DaemonSet" => self.daemon_sets.push(parse(value)?),
             "Job" => self.jobs.push(parse(value)?),
             "Pod" => self.pods.push(parse(value)?),
+            "PodDisruptionBudget" => self.budgets.push(parse(value)?),
             "Secret" => self.secrets.push(parse(value)?),
             "Process" => self.processes.push(parse(value)?),
             "Executor" => self.executors.push(parse(value)?),
@@ -267,6 +271,20 @@ impl Manifests {
             values.insert(source, Observed::Known(value));
         }
         values
+    }
+
+    /// The budget with a name.
+    pub(super) fn budget_named(&self, name: &str) -> Option<PodDisruptionBudget> {
+        self.budgets.iter().find(|budget| budget.name_any() == name).cloned()
+    }
+
+    /// What the executor with an id runs.
+    pub(super) fn running_on(&self, executor: &str) -> Option<ProcessId> {
+        let runs = |process: &&Process| {
+            process.state == ProcessState::Running
+                && process.assigned_executor.as_ref().is_some_and(|assigned| assigned.as_str() == executor)
+        };
+        self.processes.iter().find(runs).map(|process| process.id.clone())
     }
 
     /// The Secret with a name, whatever the operator's own namespace is.

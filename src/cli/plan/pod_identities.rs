@@ -12,7 +12,7 @@ use crate::{
         names::{self, is_executor_of},
     },
     colony::{Executor, ExecutorState},
-    snapshot::{Observed, PodExecutor, PodIdentities, RegisteredExecutor},
+    snapshot::{Observed, PodExecutor, PodIdentities, RegisteredExecutor, RunningProcess},
 };
 
 impl Manifests {
@@ -37,6 +37,12 @@ impl Manifests {
             (executor.name.clone(), registered)
         };
         let registered: BTreeMap<_, _> = own.map(described).collect();
+        // What runs in a manifest has been running.
+        let runs = |(name, found): (&String, &RegisteredExecutor)| {
+            let process = self.running_on(&found.id)?;
+            Some((name.clone(), RunningProcess { id: process, lasts: true }))
+        };
+        let running = registered.iter().filter_map(runs).collect();
         let is_left = |(name, found): &(&String, &RegisteredExecutor)| {
             found.state != ExecutorState::Unregistered && !ends.contains_key(name.as_str())
         };
@@ -55,6 +61,8 @@ impl Manifests {
             in_flight: BTreeMap::new(),
             webhook: Observed::Known(Timestamp::UNIX_EPOCH),
             is_offered: true,
+            running: Observed::Known(running),
+            budget: Observed::Known(self.budget_named(&names::busy_budget(&fleet))),
         })
     }
 }

@@ -3,6 +3,7 @@
 mod assignments;
 pub(super) mod blueprints;
 mod figures;
+mod fleets;
 mod inbound;
 mod leftovers;
 pub(super) mod processes;

@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 
 use super::{
     assignments::Assignments,
-    figures,
+    figures, fleets,
     inbound::Inbound,
     leftovers::LeftoverReader,
     processes::{FollowedProcesses, MirroredKinds},
@@ -31,7 +31,10 @@ use crate::{
     },
     colony::{Executor, ExecutorState, ProcessState},
     controllers::engine::context::{Requeuer, Services},
-    memory::connections::{Connection, OperatorIdentity},
+    memory::{
+        connections::{Connection, OperatorIdentity},
+        running::Running,
+    },
     snapshot::whole_second,
     watch::{
         colony::ColonyReading,
@@ -85,6 +88,7 @@ impl ServeColony for ServedColonies {
 
     async fn complete(&self, reading: &mut ColonyReading) {
         reading.snapshot.leftovers = self.leftovers.read(reading).await;
+        fleets::list_all_running(self, reading).await;
         let users = Users {
             mirrored_kinds: &self.mirrored_kinds,
             kubernetes: &self.services.kubernetes.calls,
@@ -132,6 +136,10 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
         sessions.operator.iter().filter(|own| is_approved(own, executors)).cloned().collect();
     // That of which the reason changes lasts all the same.
     let before = context.services.connections.get(name);
+    let running = reading.running.as_ref().map(|shown| {
+        let earlier = before.as_ref().and_then(|before| before.running.as_deref());
+        Running::after(earlier, shown, reading.asked_at)
+    });
     let problem = snapshot.problem().map(|why| {
         let since = before.and_then(|before| before.problem_since).unwrap_or(snapshot.now);
         (why, since)
@@ -146,6 +154,7 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
         executors,
     )
     .with_workforce(reading.workforce.clone())
+    .with_running(running)
     .with_problem_since(problem_since);
     let (connection, previous) = context.services.connections.put(name, connection, reading.asked_at);
     let states = connection.executor_states();
@@ -157,6 +166,7 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
         context.services.executor_changes.send_replace(());
     }
     wake_waiting(previous.as_deref(), &connection, context);
+    fleets::wake_moved(previous.as_deref(), &connection, executors.unwrap_or_default(), context);
     let before = previous.and_then(|previous| previous.executor_states()).unwrap_or_default();
     if reconnected {
         wake_all(context);
@@ -228,7 +238,7 @@ fn inbound(name: &str, context: &ServedColonies) -> Inbound {
     all.entry(name.to_owned()).or_insert_with(new).clone()
 }
 
-fn wake(context: &ServedColonies, concerned: impl Fn(&ExecutorDeployment) -> bool) {
+pub(super) fn wake(context: &ServedColonies, concerned: impl Fn(&ExecutorDeployment) -> bool) {
     for (index, _) in &context.objects {
         for object in triggers::references(index.store(), &(), &concerned) {
             context.requeuer.wake(&object);

@@ -1,6 +1,7 @@
 //! What should be for an `ExecutorDeployment` with runtime `kubernetes`: a workload, an identity, a process. Pure.
 
 mod blueprint;
+mod budget;
 mod drain;
 mod environment;
 mod executor_type;
@@ -26,6 +27,7 @@ pub use workload::DesiredWorkload;
 
 use pod_template::Serves;
 
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt as _;
 
 use super::{DesiredProcess, Problem, resolved};
@@ -60,6 +62,8 @@ pub struct DesiredInCluster {
     pub policies: WorkloadPolicies,
     /// The process of this generation.
     pub process: DesiredProcess,
+    /// The budget of busy pods, where they are marked.
+    pub budget: Option<Box<PodDisruptionBudget>>,
 }
 
 /// Stage 2; none for an object that is being deleted.
@@ -119,6 +123,7 @@ pub fn build(
     };
     let policies = WorkloadPolicies::build(&snapshot.object.spec)?;
     let process = process::build(&owner, &snapshot.object, colony, &snapshot.cluster)?;
-    let here = DesiredInCluster { identity, workload, policies, process };
+    let budget = budget::build(&owner, &snapshot.object.spec).map(Box::new);
+    let here = DesiredInCluster { identity, workload, policies, process, budget };
     Ok(DesiredExecutorDeployment { owner, here: Some(here) })
 }

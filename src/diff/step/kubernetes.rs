@@ -3,7 +3,10 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::{
+    api::policy::v1::PodDisruptionBudget,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::ResourceExt as _;
 use serde_json::{Map, Value};
 
@@ -76,6 +79,26 @@ pub enum KubernetesStep {
         /// Its UID: another pod of the name is not meant.
         uid: String,
         why: String,
+    },
+    /// Have a pod say that its executor runs something, or nothing.
+    MarkPod {
+        name: String,
+        /// Its UID: another pod of the name is not meant.
+        uid: String,
+        /// The process.
+        busy_with: Option<String>,
+        /// Labels and annotations, as a merge patch.
+        metadata: Map<String, Value>,
+    },
+    /// Create the budget of the busy pods.
+    CreateBudget(Box<PodDisruptionBudget>),
+    /// Write it again, with the UID and the version that were seen.
+    UpdateBudget(Box<PodDisruptionBudget>),
+    /// Delete it.
+    DeleteBudget {
+        name: String,
+        /// Its UID: another object of the name is not meant.
+        uid: String,
     },
     CreateWorkload(DesiredWorkload),
     /// Write a workload again.
@@ -220,7 +243,7 @@ impl KubernetesStep {
     /// Whether its refusal says nothing of the steps behind it: each is for an object of its own.
     #[must_use]
     pub const fn stands_alone(&self) -> bool {
-        matches!(self, Self::Rewrite { .. })
+        matches!(self, Self::Rewrite { .. } | Self::MarkPod { .. })
     }
 }
 
@@ -242,6 +265,13 @@ impl fmt::Display for KubernetesStep {
             }
             Self::OpenPod { name, .. } => write!(f, "remove gate {REGISTRATION_GATE} from Pod {name}"),
             Self::DeletePod { name, why, .. } => write!(f, "delete Pod {name} ({why})"),
+            Self::MarkPod { name, busy_with: Some(process), .. } => {
+                write!(f, "mark Pod {name} as busy with process {process}")
+            }
+            Self::MarkPod { name, busy_with: None, .. } => write!(f, "mark Pod {name} as idle"),
+            Self::CreateBudget(budget) => write!(f, "create PodDisruptionBudget {}", budget.name_any()),
+            Self::UpdateBudget(budget) => write!(f, "update PodDisruptionBudget {}", budget.name_any()),
+            Self::DeleteBudget { name, .. } => write!(f, "delete PodDisruptionBudget {name}"),
             Self::UpdateIdentity { identity, is_adopted, .. } => {
                 let what = if *is_adopted {
                     "take over, with its key, and update"

@@ -85,6 +85,21 @@ fn in_cluster(step: &KubernetesStep) -> Option<Repetition> {
             Repetition::of("deletion of pods".to_owned(), Some(why.clone()))
         }
         KubernetesStep::OpenPod { uid, .. } => Repetition::of(format!("gate of {uid}"), None),
+        KubernetesStep::CreateBudget(budget) => {
+            Repetition::of(format!("creation of {}", named("PodDisruptionBudget", &budget.name_any())), None)
+        }
+        KubernetesStep::UpdateBudget(budget) => {
+            let wish = serde_json::to_value(&budget.spec).unwrap_or_default();
+            Repetition::of(named("PodDisruptionBudget", &budget.name_any()), Some(content_hash(&wish)))
+        }
+        KubernetesStep::DeleteBudget { name, uid } => {
+            Repetition::deleting(named("PodDisruptionBudget", name), uid)
+        }
+        // Each process is marked once, and removed once.
+        KubernetesStep::MarkPod { uid, busy_with, .. } => {
+            let wish = busy_with.clone().unwrap_or_else(|| "idle".to_owned());
+            Repetition::of(format!("marks of {uid}"), Some(wish))
+        }
         KubernetesStep::CreateCrd(crd) | KubernetesStep::UpdateCrd { crd, .. } => {
             let spec = serde_json::to_value(&crd.spec).unwrap_or_default();
             let wish = content_hash(&Value::from(vec![spec, Value::from_iter(crd.annotations().clone())]));

@@ -19,8 +19,8 @@ use changes::{HASH_PATH, as_admitted, changes, content_hash};
 pub use job::finished_job;
 pub(super) use job::{finished, keeps_run};
 use metadata::{found, keep_additions, merge};
-use ownership::{adopt, foreign, is_owned, may_adopt};
-pub(super) use ownership::{orphaned, releases};
+use ownership::{adopt, foreign, may_adopt};
+pub(super) use ownership::{is_owned, orphaned, releases};
 
 use super::{KubernetesStep, OwnershipError, admission};
 use crate::{

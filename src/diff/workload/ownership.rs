@@ -64,7 +64,7 @@ pub fn orphaned(actual: &Workloads, owner: &str) -> Vec<String> {
 }
 
 /// Whether a workload is the object's.
-pub(super) fn is_owned(metadata: &ObjectMeta, owner_uid: &str) -> bool {
+pub fn is_owned(metadata: &ObjectMeta, owner_uid: &str) -> bool {
     metadata
         .owner_references
         .iter()

@@ -120,6 +120,8 @@ pub enum WriteKind {
     MutatingWebhookConfiguration,
     /// Executor with an identity of its own.
     Pod,
+    /// Budget of the busy pods of a fleet.
+    PodDisruptionBudget,
     /// Identity of the executors.
     Secret,
     /// Events.

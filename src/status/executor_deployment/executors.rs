@@ -1,17 +1,26 @@
 //! The executors of a fleet in which each pod is one, in numbers. Pure.
 
+use std::collections::BTreeMap;
+
 use kube::ResourceExt as _;
 
 use crate::{
     act::outcome::Outcome,
-    api::executor_deployment::ExecutorsStatus,
+    api::{
+        condition::Reason,
+        executor_deployment::{ExecutorsStatus, PodProcess},
+    },
     colony::model::ExecutorState,
     diff::ColonyStep,
     snapshot::{
-        ExecutorDeploymentSnapshot,
+        ExecutorDeploymentSnapshot, Observed, PodExecutor, RunningProcess,
         pod_trouble::{PodCause, PodTrouble},
     },
+    status::event::Note,
 };
+
+/// How many processes a status lists.
+const LISTED: usize = 10;
 
 /// Why a pod gets no name for its executor while API servers do not ask for one.
 pub(super) fn unnamed(snapshot: &ExecutorDeploymentSnapshot) -> Option<PodTrouble> {
@@ -48,10 +57,68 @@ pub(super) fn executors(
         |name: &str| done(&|step| matches!(step, ColonyStep::RemoveExecutor { name: done } if done == name));
     let leaving = without_pod.iter().filter(|name| !removed(name)).count() + identities.missing_pod.len();
     let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
-    let counted = ExecutorsStatus {
+    let mut counted = ExecutorsStatus {
         registered: count(registered),
         waiting: count(names.len().saturating_sub(registered)),
         leaving: count(leaving),
+        ..ExecutorsStatus::default()
     };
-    (snapshot.object.spec.is_per_pod() || counted != ExecutorsStatus::default()).then_some(counted)
+    match &identities.running {
+        Observed::Known(running) => {
+            let (mut processes, draining) = processes(snapshot, running);
+            let serving = snapshot.pod_executors().filter(|pod| !pod.is_leaving());
+            let serving = serving.filter_map(|pod| pod.name).filter(|(name, _)| is_approved(name)).count();
+            let busy = processes.len() - draining;
+            processes.truncate(LISTED);
+            (counted.busy, counted.idle) = (Some(count(busy)), Some(count(serving.saturating_sub(busy))));
+            (counted.draining, counted.processes) = (count(draining), processes);
+        }
+        // As it was last known.
+        Observed::Unknown(_) => {
+            let previous = previous.unwrap_or_default();
+            (counted.busy, counted.idle) = (previous.busy, previous.idle);
+            (counted.draining, counted.processes) = (previous.draining, previous.processes);
+        }
+    }
+    (snapshot.object.spec.is_per_pod() || !counted.is_empty()).then_some(counted)
+}
+
+/// What the pods run, those first that are to go, and how many these are.
+fn processes(
+    snapshot: &ExecutorDeploymentSnapshot,
+    running: &BTreeMap<String, RunningProcess>,
+) -> (Vec<PodProcess>, usize) {
+    let runs = |pod: PodExecutor<'_>| {
+        let runs = running.get(pod.name?.0)?;
+        // Of an operator that has just begun, what is marked has lasted.
+        let lasts = runs.lasts || pod.busy_with() == Some(runs.id.as_str());
+        let (name, process) = (pod.pod.name_any(), runs.id.as_str().to_owned());
+        (lasts || pod.is_leaving()).then(|| PodProcess { pod: name, process, draining: pod.is_leaving() })
+    };
+    let mut all: Vec<PodProcess> = snapshot.pod_executors().filter_map(runs).collect();
+    all.sort_by(|one, other| (!one.draining, &one.pod).cmp(&(!other.draining, &other.pod)));
+    let draining = all.iter().filter(|process| process.draining).count();
+    (all, draining)
+}
+
+/// What people are told of pods that are to go: that some run something first, and that none does any more.
+pub(super) fn notes(snapshot: &ExecutorDeploymentSnapshot, outcome: Option<&Outcome>) -> Vec<Note> {
+    let before = snapshot.object.status.as_ref().and_then(|status| status.executors.as_ref());
+    let before = before.map_or(0, |executors| executors.draining);
+    let after = executors(snapshot, outcome).unwrap_or_default();
+    let (reason, message) = match (before, after.draining) {
+        (0, count) if count > 0 => {
+            let named = after.processes.iter().filter(|process| process.draining);
+            let named = named.map(|process| format!("{} runs process {}", process.pod, process.process));
+            let named: Vec<String> = named.collect();
+            let pods = if count == 1 { "pod is" } else { "pods are" };
+            let message = format!("{count} {pods} to go and run something first: {}", named.join(", "));
+            (Reason::Draining, message)
+        }
+        (count, 0) if count > 0 => {
+            (Reason::Drained, "no pod that is to go runs anything any more".to_owned())
+        }
+        _ => return Vec::new(),
+    };
+    vec![Note { warning: false, reason: reason.as_str().to_owned(), message }]
 }

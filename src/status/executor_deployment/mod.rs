@@ -16,6 +16,7 @@ use withheld::{drift, missing_workload_findings, warnings, withheld_reason};
 use super::{
     blueprint,
     condition::{Finding, merge},
+    event::Note,
     mirror,
     summary::Summary,
 };
@@ -109,6 +110,12 @@ pub fn compute(
         restarted_for: object.annotations().get(RESTART_ANNOTATION).cloned(),
         conditions,
     }
+}
+
+/// Events that follow from a pass, besides those of conditions.
+#[must_use]
+pub fn notes(snapshot: &ExecutorDeploymentSnapshot, pass: Result<&Outcome, &Problem>) -> Vec<Note> {
+    executors::notes(snapshot, pass.ok())
 }
 
 /// Whether the colony may know the executor: of one that never answered it is not asked.
@@ -280,7 +287,15 @@ fn running(
     // What was written in this pass has not been seen to work yet, and what a conflict kept from being written is still to come.
     let written = outcome.plan.steps.iter().any(|step| {
         let is_aside = |step: &KubernetesStep| {
-            matches!(step, KubernetesStep::AddFinalizer | KubernetesStep::UpdateIdentity { .. })
+            matches!(
+                step,
+                KubernetesStep::AddFinalizer
+                    | KubernetesStep::UpdateIdentity { .. }
+                    | KubernetesStep::MarkPod { .. }
+                    | KubernetesStep::CreateBudget(_)
+                    | KubernetesStep::UpdateBudget(_)
+                    | KubernetesStep::DeleteBudget { .. }
+            )
         };
         matches!(step, Step::Kubernetes(step) if !is_aside(step))
     });
