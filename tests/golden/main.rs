@@ -277,5 +277,7 @@ cases! {
     pods_refused
     /// Each is at another point of its way, and one executor has lost its pod.
     pods_with_identities
+    /// Idle pods go first, and busy ones are not evicted.
+    busy_pods
     colony_not_found
 }

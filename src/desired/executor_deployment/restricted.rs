@@ -1,14 +1,20 @@
 //! What a pod template may not ask for. Permission to create an `ExecutorDeployment` must not give access to a node:
 //! the operator's own rights are wider than theirs. Pure.
 
-use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
+use k8s_openapi::{
+    api::core::v1::{Container, PodSpec, PodTemplateSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 
 use super::{
     environment::{self, EXECUTOR_ID, EXECUTOR_NAME, PRIVATE_KEY},
     standard::{self, forbidden},
 };
 use crate::{
-    api::{metadata::Owner, names::EXECUTOR_CONTAINER},
+    api::{
+        metadata::Owner,
+        names::{BUSY_LABEL, BUSY_WITH_ANNOTATION, EXECUTOR_CONTAINER},
+    },
     kinds::SpecError,
     snapshot::Policy,
 };
@@ -26,6 +32,9 @@ pub fn check(template: &PodTemplateSpec, policy: &Policy, owner: &Owner) -> Resu
     check_service_account(pod, policy)?;
     check_identity(pod, owner)?;
     check_scheduling(pod)?;
+    if let Some(metadata) = &template.metadata {
+        check_metadata(metadata)?;
+    }
     standard::check_annotations(
         template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref()),
     )?;
@@ -37,6 +46,22 @@ pub fn check(template: &PodTemplateSpec, policy: &Policy, owner: &Owner) -> Resu
             check_container(container, &path)?;
             standard::check_container(container, pod.security_context.as_ref(), &path)?;
         }
+    }
+    Ok(())
+}
+
+/// A budget protects pods that say that they are busy: one that says so for ever would hold its node for ever.
+fn check_metadata(metadata: &ObjectMeta) -> Result<(), SpecError> {
+    let refuse = |field: &str, name: &str| {
+        let remedy = "the operator writes it on pods whose executor runs something: remove it";
+        Err(SpecError::invalid(format!("spec.template.metadata.{field}[{name}]"), "(set)", remedy))
+    };
+    if metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(BUSY_LABEL)) {
+        return refuse("labels", BUSY_LABEL);
+    }
+    let annotations = metadata.annotations.as_ref();
+    if annotations.is_some_and(|annotations| annotations.contains_key(BUSY_WITH_ANNOTATION)) {
+        return refuse("annotations", BUSY_WITH_ANNOTATION);
     }
     Ok(())
 }
