@@ -22,6 +22,7 @@ mod born;
 #[cfg(test)]
 mod borrowed_rights;
 #[cfg(test)]
+mod busy_pods;
 mod canary;
 #[cfg(test)]
 mod claims;

@@ -31,7 +31,7 @@ use crate::support::{
 };
 
 /// A webhook of the operator of one test, as the chart makes it; it goes with the test.
-struct Webhook {
+pub struct Webhook {
     name: String,
     address: String,
     all: Api<MutatingWebhookConfiguration>,
@@ -85,7 +85,7 @@ impl Webhook {
 }
 
 /// Runs a test with an operator that names the executors of pods.
-async fn with_webhook(test: &str, body: impl AsyncFnOnce(&mut Stage, &Webhook)) {
+pub async fn with_webhook(test: &str, body: impl AsyncFnOnce(&mut Stage, &Webhook)) {
     let connection = connect_with_crds().await;
     let webhook = Webhook::of(test, &connection);
     let configure = |configuration: &mut OperatorConfiguration| webhook.configure(configuration);
@@ -110,13 +110,13 @@ async fn executors(stage: &Stage) -> BTreeMap<String, Executor> {
         .collect()
 }
 
-async fn pods(stage: &Stage) -> Vec<Pod> {
+pub async fn pods(stage: &Stage) -> Vec<Pod> {
     let own = ListParams::default().labels("compute.colonies.io/executor-deployment=encoders");
     stage.api::<Pod>().list(&own).await.unwrap().items
 }
 
 /// The Secret by which the first container of a pod gets its key, and the name of its executor.
-fn identity(pod: &Pod) -> (String, String) {
+pub fn identity(pod: &Pod) -> (String, String) {
     let container = &pod.spec.as_ref().unwrap().containers[0];
     let key = container.env.iter().flatten().find(|variable| variable.name == "COLONIES_PRVKEY").unwrap();
     let secret = key.value_from.as_ref().unwrap().secret_key_ref.as_ref().unwrap().name.clone();
@@ -124,7 +124,7 @@ fn identity(pod: &Pod) -> (String, String) {
 }
 
 /// Waits until there are so many pods, each an executor of its own by a key of its own, and no other executor; what they are.
-async fn until_registered(stage: &Stage, count: usize) -> BTreeSet<String> {
+pub async fn until_registered(stage: &Stage, count: usize) -> BTreeSet<String> {
     let secrets = stage.api::<Secret>();
     eventually(&format!("{count} pods are as many executors"), SOON * 2, async || {
         let (pods, executors) = (pods(stage).await, executors(stage).await);
