@@ -43,6 +43,8 @@ pub struct Needs {
     pub servers: bool,
     /// A node that runs containers, and the images.
     pub node: bool,
+    /// Programs with which its tests start Docker daemons of their own. Where there are none, those tests are skipped.
+    pub docker: bool,
 }
 
 impl Rung {
@@ -72,7 +74,7 @@ impl Rung {
             Self::Apiserver => (true, true, false),
             Self::E2e => (true, true, true),
         };
-        Needs { tools, programs: self == Self::Interop, servers, node }
+        Needs { tools, programs: self == Self::Interop, servers, node, docker: self == Self::Colony }
     }
 
     /// How many of its tests run at the same time, where that is not as many as there are processors: those with servers
@@ -119,6 +121,7 @@ impl Needs {
             programs: sum.programs || needs.programs,
             servers: sum.servers || needs.servers,
             node: sum.node || needs.node,
+            docker: sum.docker || needs.docker,
         })
     }
 }
