@@ -130,6 +130,10 @@ pub enum Reason {
     ReadFailed,
     /// Another reconciler handles the runtime.
     RuntimeElsewhere,
+    /// No reconciler serves the runtime at its location; the message has the command that starts one.
+    RuntimeNotServed,
+    /// The runtime does not carry out fields of the spec; the message names them.
+    FieldsNotCarriedOut,
     /// No `Colony` of that name, or no default.
     ColonyNotFound,
     /// The `Colony` does not admit this namespace.

@@ -465,6 +465,7 @@ mod tests {
             registration: Observed::Unknown(away()),
             recorded_registration: Observed::Unknown(away()),
             processes: Observed::Known(Vec::new()),
+            carrier: crate::snapshot::Carrier::default(),
             submit_not_before: None,
             in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),

@@ -1,6 +1,7 @@
 //! What one pass knows of the world, as data: the noun that stage 1 hands to the stages that decide.
 
 mod belonging;
+mod carrier;
 pub mod colony;
 mod colony_cron;
 pub mod colony_process;
@@ -28,6 +29,7 @@ mod work;
 mod workforce;
 
 pub use belonging::Belonging;
+pub use carrier::Carrier;
 pub use colony::{ColonySnapshot, ColonyUser, Credentials, Leftovers, Membership, OperatorExecutor};
 pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;

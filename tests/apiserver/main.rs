@@ -52,6 +52,8 @@ mod doctor;
 #[cfg(test)]
 mod doors;
 #[cfg(test)]
+mod elsewhere;
+#[cfg(test)]
 mod executor_deployment;
 #[cfg(test)]
 mod function_spec;

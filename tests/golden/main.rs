@@ -228,6 +228,8 @@ cases! {
     /// Carried out elsewhere: a blueprint carries it there, and its status comes back.
     runtime_docker
     docker_blueprint_reports
+    /// Said in words that its reconciler does not read: it is written anew, and what that one cannot do is named.
+    docker_words
     /// What another client made in the colony is left unchanged there, too.
     docker_blueprint_name_taken
     /// The blueprint goes before the object does.

@@ -13,7 +13,7 @@ pub use drain::{Drain, DrainPolicy};
 pub use resources::Resources;
 pub use spec::{ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, IdentityMode, Runtime};
 pub use status::{
-    BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, ExecutorsStatus, FinishedJob, JobFailure,
-    WorkloadReference,
+    BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, ExecutorsStatus, FinishedJob, InstanceStatus,
+    JobFailure, WorkloadReference,
 };
 pub use workload::Workload;

@@ -1,5 +1,6 @@
 //! Status of an `ExecutorDeployment`, on success and on failure alike. Pure.
 
+mod elsewhere;
 mod executors;
 mod news;
 mod next;
@@ -51,7 +52,7 @@ pub fn compute(
     let object = &snapshot.object;
     let previous = object.status.clone().unwrap_or_default();
     let here = object.spec.runtime == Runtime::Kubernetes;
-    let progress = if here { current_progress(snapshot) } else { elsewhere_progress(snapshot) };
+    let progress = if here { current_progress(snapshot) } else { elsewhere::progress(snapshot) };
     let generation = object.metadata.generation;
     let mirror = match pass {
         Ok(outcome) => mirror::record(previous.mirror.as_ref(), outcome, snapshot.now),
@@ -65,7 +66,7 @@ pub fn compute(
     let mut findings = match pass {
         _ if object.metadata.deletion_timestamp.is_some() => deleting(object, pass),
         Err(problem) => blocked(problem),
-        Ok(_) if !here => elsewhere(snapshot),
+        Ok(_) if !here => elsewhere::findings(snapshot),
         Ok(outcome) => running(snapshot, outcome, progress.as_ref()),
     };
     let problem = pass
@@ -106,6 +107,7 @@ pub fn compute(
         executors: executors::executors(snapshot, pass.ok()),
         mirror,
         blueprint,
+        instances: if here { Vec::new() } else { elsewhere::instances(snapshot) },
         restarted_for: object.annotations().get(RESTART_ANNOTATION).cloned(),
         conditions,
     }
@@ -221,47 +223,6 @@ fn waiting_for(awaiting: &[String]) -> String {
 
 fn blocked(problem: &Problem) -> Vec<Finding> {
     Summary::Degraded.alike(problem.reason, &problem.message)
-}
-
-/// The report of the other reconciler in the status of the object's own blueprint, if any.
-fn elsewhere_progress(snapshot: &ExecutorDeploymentSnapshot) -> Option<Progress> {
-    snapshot.object.status.as_ref()?.blueprint.as_ref().filter(|recorded| !recorded.agreed.is_empty())?;
-    let blueprint = snapshot.blueprint.known().and_then(Option::as_ref)?;
-    let count = |name: &str| {
-        let number = blueprint.status.get(name).and_then(serde_json::Value::as_i64)?;
-        i32::try_from(number).ok()
-    };
-    let (ready, desired) = (count("runningInstances")?, snapshot.object.spec.replicas);
-    let phase = if ready == desired { Phase::Ready } else { Phase::Progressing };
-    Some(Progress { desired, replicas: count("totalInstances").unwrap_or(ready), ready, phase })
-}
-
-fn elsewhere(snapshot: &ExecutorDeploymentSnapshot) -> Vec<Finding> {
-    let runtime = snapshot.object.spec.runtime.as_str();
-    let who = format!("runtime {runtime} is handled by another reconciler of the colony");
-    match elsewhere_progress(snapshot) {
-        None => vec![Finding::unknown(
-            ConditionType::Ready,
-            Reason::RuntimeElsewhere,
-            format!(
-                "{who}, which has reported nothing yet; for pods of this cluster, use runtime kubernetes"
-            ),
-        )],
-        Some(Progress { desired, ready, phase, .. }) => {
-            let message = format!("{ready} of {desired} executors run; {who}");
-            let is_ready = phase == Phase::Ready;
-            let reason = if is_ready { Reason::AllReplicasReady } else { Reason::ReplicasNotReady };
-            vec![
-                Finding {
-                    kind: ConditionType::Progressing,
-                    holds: Some(!is_ready),
-                    reason,
-                    message: message.clone(),
-                },
-                Finding { kind: ConditionType::Ready, holds: Some(is_ready), reason, message },
-            ]
-        }
-    }
 }
 
 fn running(

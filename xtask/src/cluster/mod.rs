@@ -275,6 +275,22 @@ pub fn up(which: &Which, options: &UpOptions) -> Result<Stack> {
     lifecycle::up(&which.folder()?, options)
 }
 
+/// Starts a program that goes with a stack when that is taken down, unless it runs.
+///
+/// # Errors
+/// When there is no such stack, or the program cannot be started.
+pub fn start_beside(which: &Which, name: &str, command: &mut std::process::Command) -> Result<()> {
+    let folder = which.folder()?;
+    let _held = stack::hold(&folder)?;
+    let mut stack = existing(&folder)?;
+    if stack.alive(name).is_none() {
+        let started = process::start(command, &stack.log(name))?;
+        stack.processes.insert(name.to_owned(), started);
+        stack.save()?;
+    }
+    Ok(())
+}
+
 /// The environment of a stack that is up.
 ///
 /// # Errors
