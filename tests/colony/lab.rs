@@ -56,13 +56,25 @@ impl Lab {
         command.args(["reconciler", "--location", LOCATION, "--executor-type", &self.handler]);
         command.args(&self.options);
         command.args(["--resync", "2s", "--state-dir"]).arg(state.path());
+        self.surround(&mut command);
+        command
+    }
+
+    fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("COLONIES_SERVER_HOST", &self.stage.server.host)
             .env("COLONIES_SERVER_PORT", self.stage.server.port.to_string())
             .env("COLONIES_TLS", setting("COLONIES_TLS"))
             .env("COLONIES_COLONY_NAME", &self.stage.colony)
-            .env("COLONIES_COLONY_PRVKEY", self.owner_key.to_hex().as_str());
-        command
+            .env("COLONIES_COLONY_PRVKEY", self.owner_key.to_hex().as_str())
+    }
+
+    /// A command of ours, in the environment of the colony's owner.
+    pub fn ask(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_colonyos-operator"));
+        let output = self.surround(command.args(arguments)).env_remove("COLONIES_PRVKEY").output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     }
 
     pub fn start(&self, state: &TempDir) -> Program {

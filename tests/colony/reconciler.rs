@@ -242,3 +242,52 @@ async fn a_blueprint_for_another_runtime_is_left_alone() {
     .await;
     assert_eq!(lab.processes(), []);
 }
+
+/// Without a cluster and without the `colonies` command line: a definition and an instance from files.
+#[tokio::test]
+async fn what_files_say_is_registered_submitted_and_carried_out() {
+    let lab = lab().await;
+    let state = TempDir::new().unwrap();
+    let _reconciler = lab.start(&state);
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str, value: &Value| {
+        let path = folder.path().join(name);
+        fs::write(&path, value.to_string()).unwrap();
+        path.display().to_string()
+    };
+    let definition = |kind: &str, handler: &str| {
+        json!({"kind": "CustomResourceDefinition", "spec": {
+            "names": {"kind": kind}, "handler": {"executorType": handler, "functionName": "reconcile"}}})
+    };
+    let expect = |arguments: &[&str], works: bool, expected: &str| {
+        let (has_worked, said) = lab.ask(arguments);
+        assert!(has_worked == works && said.contains(expected), "{arguments:?}: {said}");
+    };
+    let other = file("other.json", &definition("HomeLamp", "lamps"));
+    expect(&["colony", "register", &other], true, "Kind HomeLamp is registered in colony");
+    let same = file("same.json", &definition("ExecutorDeployment", &lab.handler));
+    expect(&["colony", "register", &same], true, "is registered already");
+    let stranger = file("stranger.json", &definition("ExecutorDeployment", "stranger"));
+    expect(&["colony", "register", &stranger], false, "has another definition executor-deployment");
+
+    let instance = |replicas: u32| {
+        let mut wish = spec(&lab, replicas);
+        wish["runtime"] = json!("local");
+        wish["colony"] = json!("of a cluster");
+        file(
+            "ml.json",
+            &json!({"apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment",
+            "metadata": {"name": "ml", "namespace": "dev"}, "spec": wish}),
+        )
+    };
+    let (one, place) = (instance(1), ["--location", "lab"]);
+    expect(&[&["colony", "submit", &one], &place[..]].concat(), true, "is submitted as generation 1");
+    lab.until_running("ml", 1).await;
+    expect(&[&["colony", "submit", &one], &place[..]].concat(), true, "is as it was, generation 1");
+    let two = instance(2);
+    expect(&[&["colony", "submit", &two], &place[..]].concat(), true, "is changed, generation 2");
+    lab.until_running("ml", 2).await;
+    expect(&["colony", "submit", &two], false, "at location \"lab\"");
+    let unknown = file("unknown.json", &json!({"kind": "NoSuchKind", "metadata": {"name": "a"}}));
+    expect(&["colony", "submit", &unknown], false, "colony register FILE");
+}
