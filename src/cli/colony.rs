@@ -121,7 +121,7 @@ async fn put(member: &Session, wanted: &Blueprint) -> Result<String, Failure> {
     let mut there = match member.blueprint(name).await {
         Ok(there) => there,
         Err(error) if error.is_not_found() => {
-            let added = member.add_blueprint(wanted).await.map_err(|error| explained(error, wanted))?;
+            let added = member.add_blueprint(wanted).await.map_err(|error| explained(&error, wanted))?;
             return Ok(format!("is submitted as generation {}", added.metadata.generation));
         }
         Err(error) => return Err(error.into()),
@@ -143,7 +143,7 @@ async fn put(member: &Session, wanted: &Blueprint) -> Result<String, Failure> {
     Ok(format!("is changed, generation {}", changed.metadata.generation))
 }
 
-fn explained(error: Error, wanted: &Blueprint) -> Failure {
+fn explained(error: &Error, wanted: &Blueprint) -> Failure {
     format!(
         "{error}; is kind {} registered? `colonyos-operator colony register FILE` registers it",
         wanted.kind
@@ -187,9 +187,9 @@ fn definition_of(file: &Value, colony: &str) -> Result<BlueprintDefinition, Fail
     let function = text("/spec/handler/functionName").unwrap_or(FUNCTION);
     let mut definition = BlueprintDefinition::new(colony, &name, kind, handler, function)?;
     let spec = &mut definition.spec;
-    spec.group = text("/spec/group").unwrap_or(GROUP).to_owned();
-    spec.version = text("/spec/version").unwrap_or("v1").to_owned();
-    spec.scope = text("/spec/scope").unwrap_or("Namespaced").to_owned();
+    text("/spec/group").unwrap_or(GROUP).clone_into(&mut spec.group);
+    text("/spec/version").unwrap_or("v1").clone_into(&mut spec.version);
+    text("/spec/scope").unwrap_or("Namespaced").clone_into(&mut spec.scope);
     spec.names.plural =
         text("/spec/names/plural").map_or_else(|| format!("{}s", kind.to_lowercase()), str::to_owned);
     spec.names.singular = text("/spec/names/singular").map_or_else(|| kind.to_lowercase(), str::to_owned);
@@ -236,7 +236,7 @@ fn blueprint_of(file: &Value, colony: &str, location: Option<&str>) -> Result<Bl
     spec.remove("colony");
     let mut blueprint = Blueprint::new(colony, kind, name)?;
     let location = location.or_else(|| text("/metadata/locationname")).or_else(|| of_spec.as_ref()?.as_str());
-    blueprint.metadata.location = location.unwrap_or_default().to_owned();
+    location.unwrap_or_default().clone_into(&mut blueprint.metadata.location);
     blueprint.spec = spec;
     Ok(blueprint)
 }

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use super::{Answer, KubernetesStep, Step};
 use crate::{
     api::{
+        blueprint::is_for_another_runtime,
         condition::ConditionType,
-        executor_deployment::{ExecutorDeployment, ExecutorDeploymentSpec, Runtime, Workload},
+        executor_deployment::{ExecutorDeployment, ExecutorDeploymentSpec, Workload},
         names::{
             APP_MANAGED_BY_LABEL, BLUEPRINT_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION, OPERATOR,
             ORIGIN_BLUEPRINT, ORIGIN_LABEL, ORIGIN_PROCESS, PROCESS_ANNOTATION, PROCESS_SPEC_ANNOTATION,
@@ -105,14 +106,6 @@ pub fn missing_object(
         ));
     }
     create(snapshot, &wanted, made, &labels, &annotations)
-}
-
-/// Whether a blueprint mirrors an object of a cluster for a reconciler of another runtime, which may be at the location of this cluster.
-#[must_use]
-pub fn is_for_another_runtime(blueprint: &Blueprint) -> bool {
-    let runtime = blueprint.spec.get("runtime").and_then(Value::as_str);
-    blueprint.metadata.annotations.contains_key(BLUEPRINT_ORIGIN_ANNOTATION)
-        && runtime.is_some_and(|runtime| runtime != Runtime::Kubernetes.as_str())
 }
 
 fn apply(snapshot: &InboundSnapshot, inbound: &InboundProcess, wanted: &DesiredObject) -> InboundPlan {

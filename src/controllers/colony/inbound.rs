@@ -14,13 +14,16 @@ use crate::{
         ColonyWrite, Target, is_over,
         outcome::{FailureKind, Outcome, StepFailure, not_leading},
     },
-    api::colony::{Colony, InboundPolicy},
+    api::{
+        blueprint::is_for_another_runtime,
+        colony::{Colony, InboundPolicy},
+    },
     colony::{Blueprint, Error, Process, ProcessId, ProcessState, Session},
     controllers::engine::{context::Services, retry::Retries},
     desired::inbound::{Request, read},
     diff::{
         Answer, ColonyStep, Plan, Step,
-        inbound::{InboundPlan, is_for_another_runtime, missing_object, object_of_step, plan},
+        inbound::{InboundPlan, missing_object, object_of_step, plan},
     },
     memory::connections::OperatorIdentity,
     snapshot::InboundProcess,
