@@ -2,10 +2,12 @@
 
 use kube::api::ObjectMeta;
 
-use super::executor_deployment::Runtime;
-use super::names::{
-    BLUEPRINT_NAMESPACE_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION, SUBMITTED_AS_ANNOTATION, blueprint_id,
-    parse_submitted_as,
+use super::{
+    executor_deployment::Runtime,
+    names::{
+        BLUEPRINT_NAMESPACE_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION, SUBMITTED_AS_ANNOTATION, blueprint_id,
+        parse_submitted_as,
+    },
 };
 use crate::colony::model::{Blueprint, BlueprintMetadata};
 
