@@ -181,7 +181,8 @@ mod tests {
     use super::*;
 
     /// Those that ask no cluster.
-    const WITHOUT_CLUSTER: [&str; 6] = ["completion", "crds", "definitions", "gate", "plan", "reconciler"];
+    const WITHOUT_CLUSTER: [&str; 7] =
+        ["colony", "completion", "crds", "definitions", "gate", "plan", "reconciler"];
     /// Those that serve, and show nothing.
     const SERVING: [&str; 3] = ["director", "run", "worker"];
 
