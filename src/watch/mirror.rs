@@ -256,15 +256,30 @@ impl ProcessReader {
         Ok(found)
     }
 
-    /// Processes of one workflow. A failure or cancel of one ends others too, without notifications.
+    /// Processes of one workflow. A failure or cancel of one ends others too, and the end of one releases others, without
+    /// notifications.
     async fn nodes(&self, member: &Session, live: &[ProcessId]) -> Result<Vec<Process>, ReadError> {
+        let begun = self.clock.instant();
         let found = self.each(member, live).await?;
         let takes_others =
             |process: &Process| matches!(process.state, ProcessState::Failed | ProcessState::Cancelled);
-        if !found.iter().any(takes_others) {
+        let is_open = |id: &ProcessId| found.iter().any(|one| one.id == *id && !one.state.is_final());
+        let is_old = |process: &Process| {
+            let seen = self.processes.last_seen(member.id(), &process.id);
+            seen.is_none_or(|seen| seen.asked_at < begun)
+        };
+        // The server releases a node after its last parent has ended, also without a notification.
+        let is_unreleased =
+            |process: &Process| process.waits_for_parents && !process.parents.iter().any(is_open);
+        let doubtful: Vec<&Process> = if found.iter().any(takes_others) {
+            found.iter().filter(|process| !takes_others(process)).collect()
+        } else {
+            found.iter().filter(|process| is_unreleased(process) && is_old(process)).collect()
+        };
+        if doubtful.is_empty() {
             return Ok(found);
         }
-        for process in found.iter().filter(|process| !takes_others(process)) {
+        for process in doubtful {
             self.processes.invalidate(&process.id, self.clock.instant());
         }
         self.each(member, live).await
@@ -400,24 +415,87 @@ fn observed(read: Result<Vec<Process>, ReadError>) -> Observed<Vec<Process>> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    };
+
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::{
         api::namespace::ColonyTrust,
+        colony::{
+            Client, PrivateKey, Timeouts,
+            transport::{Answer, Envelope, Sending, Transport},
+        },
         snapshot::{ColonyAccess, ResolvedColony},
     };
+
+    fn reader(clock: &Clock) -> ProcessReader {
+        ProcessReader {
+            processes: Processes::new(FIRST_ANSWER),
+            submissions: Submissions::default(),
+            adds: Adds::default(),
+            absences: Absences::default(),
+            leadership: Leadership::always(clock),
+            clock: clock.clone(),
+        }
+    }
+
+    /// A server with a node that waits for another, which has ended. It counts how often it is asked for it.
+    struct Releases {
+        waits: AtomicBool,
+        asked: AtomicUsize,
+    }
+
+    impl Transport for Releases {
+        fn send<'a>(&'a self, envelope: Envelope<'a>) -> Sending<'a> {
+            let inner: Value = serde_json::from_slice(&STANDARD.decode(envelope.payload()).unwrap()).unwrap();
+            let is_child = inner["processid"] == "b".repeat(64);
+            self.asked.fetch_add(usize::from(is_child), Ordering::SeqCst);
+            let process = json!({
+                "processid": inner["processid"], "state": if is_child { 0 } else { 2 }, "processgraphid": "g",
+                "waitforparents": is_child && self.waits.load(Ordering::SeqCst),
+                "parents": if is_child { vec!["a".repeat(64)] } else { Vec::new() },
+                "spec": {}, "submissiontime": "2026-03-01T12:00:00Z", "starttime": "2026-03-01T12:00:00Z",
+                "endtime": "2026-03-01T12:00:00Z",
+            });
+            let reply = json!({ "payloadtype": "x", "payload": STANDARD.encode(process.to_string()), "error": false });
+            Box::pin(async move { Ok(Answer { status: 200, body: reply.to_string().into_bytes() }) })
+        }
+    }
+
+    /// No notification and, where it is too large, no list tells that a node no longer waits for others.
+    #[tokio::test]
+    async fn a_node_is_asked_for_again_once_nothing_is_left_that_it_waits_for() {
+        let server = Arc::new(Releases { waits: AtomicBool::new(true), asked: AtomicUsize::new(0) });
+        let client = Client::over(server.clone(), Timeouts::default());
+        let member = client.session("dev", PrivateKey::generate().unwrap());
+        let (parent, child) = (ProcessId::new("a".repeat(64)), ProcessId::new("b".repeat(64)));
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let reader = reader(&clock);
+        let asked = || server.asked.load(Ordering::SeqCst);
+        let waits = async |live: &[ProcessId]| {
+            clock.advance(Duration::from_secs(1));
+            reader.nodes(&member, live).await.unwrap().iter().any(|node| node.waits_for_parents)
+        };
+        assert!(waits(&[parent.clone(), child.clone()]).await, "it was just asked for");
+        assert_eq!(asked(), 1);
+        assert!(waits(&[child.clone()]).await);
+        assert_eq!(asked(), 2, "once each time, while the server has not released it");
+        server.waits.store(false, Ordering::SeqCst);
+        assert!(!waits(&[child.clone()]).await);
+        assert!(!waits(&[child]).await);
+        assert_eq!(asked(), 3, "what is released is asked for no more");
+    }
 
     /// A pass that reports a missing connection right before it exists would write status twice for each object.
     #[test]
     fn a_colony_that_is_about_to_be_asked_is_waited_for_but_not_long() {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
-        let leadership = Leadership::always(&clock);
-        let (processes, submissions) = (Processes::new(FIRST_ANSWER), Submissions::default());
-        let adds = Adds::default();
-        let absences = Absences::default();
-        let reader =
-            ProcessReader { processes, submissions, adds, absences, leadership, clock: clock.clone() };
+        let reader = reader(&clock);
         let spec = json!({ "server": { "host": "h" }, "colonyName": "c", "credentialsSecretName": "s" });
         let colony = ColonyReference::Resolved(Box::new(ResolvedColony {
             uid: "u".to_owned(),

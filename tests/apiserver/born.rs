@@ -213,3 +213,37 @@ async fn what_runs_beyond_a_hundred_is_answered_by_the_next_operator() {
     })
     .await;
 }
+
+/// What runs can be too large for one list: the oldest that fit are not all that is to be answered.
+#[tokio::test]
+async fn what_runs_and_is_too_large_for_one_list_is_answered_by_the_next_operator() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "born-large", async |stage: &mut Stage| {
+        let secret: Secret = stage.api().get(&operator_secret(&stage.colony.name)).await.unwrap();
+        let key = String::from_utf8(secret.data.unwrap()[OPERATOR_EXECUTOR_KEY].0.clone()).unwrap();
+        let client = stage.colony.owner.client();
+        let operator = client.session(&stage.colony.name, PrivateKey::from_hex(&key).unwrap());
+        stage.operator.signal(Signal::Kill);
+        stage.operator.wait_for_end(SOON).await;
+        let request = FunctionSpec::new(&stage.colony.name, CONTROLLER_EXECUTOR_TYPE, "made up").unwrap();
+        let request = request.kwarg("padding", "x".repeat(5 << 20));
+        let mut running = Vec::new();
+        for _ in 0..8 {
+            stage.colony.member.submit(&request).await.unwrap();
+            running.push(assigned(&operator).await.id);
+        }
+        assert!(operator.running(CONTROLLER_EXECUTOR_TYPE).await.unwrap_err().is_too_large());
+        let configuration = configuration(&stage.namespace.name);
+        stage.operator = Operator::start(configuration, &stage.namespace.name, &stage.turn).await;
+        eventually("all are answered", Duration::from_mins(2), async || {
+            let mut left = 0;
+            for id in &running {
+                let process = stage.colony.member.process(id).await.map_err(|error| error.to_string())?;
+                left += usize::from(process.state != ProcessState::Failed);
+            }
+            (left == 0).then_some(()).ok_or_else(|| format!("{left} still run"))
+        })
+        .await;
+    })
+    .await;
+}
