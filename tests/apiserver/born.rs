@@ -11,7 +11,6 @@ use colonyos_operator::{
         names::{CONTROLLER_EXECUTOR_TYPE, OPERATOR_EXECUTOR_KEY, ORIGIN_LABEL, operator_secret},
     },
     colony::{Blueprint, FunctionSpec, PrivateKey, ProcessState, model::BlueprintDefinition},
-    runtime::config::OperatorConfiguration,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -24,10 +23,10 @@ use crate::support::{
     cluster::connect_with_crds,
     colony::assigned,
     database::Database,
-    namespace::{TestNamespace, in_namespace},
+    namespace::TestNamespace,
     object::until,
     operator::{Operator, Signal, configuration},
-    stage::{SOON, Stage, with_configured_operator, with_operator},
+    stage::{SOON, Stage, with_operator, with_operator_beside},
     wait::{eventually, throughout},
 };
 
@@ -107,15 +106,9 @@ async fn fleets_that_were_born_in_a_colony_outlive_its_emptying() {
         return;
     };
     let connection = connect_with_crds().await;
-    in_namespace(&connection, "born-in", async |inside| {
-        // Nothing of a colony comes into the namespace of the operator.
-        let adjust = |configuration: &mut OperatorConfiguration| {
-            configuration.watch_namespaces.push(inside.name.clone());
-        };
-        with_configured_operator(&connection, "born-emptied", adjust, async |stage: &mut Stage| {
-            outlives(stage, &inside, &database).await;
-        })
-        .await;
+    // Nothing of a colony comes into the namespace of the operator.
+    with_operator_beside(&connection, "born-emptied", "born-in", async |stage, inside| {
+        outlives(stage, inside, &database).await;
     })
     .await;
 }

@@ -26,7 +26,7 @@ use crate::{
         namespace::{TestNamespace, in_namespace},
         object,
         own_kind::OwnKind,
-        stage::{SOON, Stage, executor_deployment, with_configured_operator, with_operator},
+        stage::{SOON, Stage, executor_deployment, with_operator, with_operator_beside},
         wait::eventually,
     },
 };
@@ -159,59 +159,52 @@ async fn until_ready(namespace: &TestNamespace, name: &str) {
 #[tokio::test]
 async fn an_executor_type_belongs_to_the_namespace_that_has_it_first_or_that_the_colony_lists() {
     let connection = connect_with_crds().await;
-    in_namespace(&connection, "types-second", async |other| {
-        let watch_both = |configuration: &mut colonyos_operator::runtime::config::OperatorConfiguration| {
-            configuration.watch_namespaces.push(other.name.clone());
-        };
-        with_configured_operator(&connection, "types", watch_both, async |stage| {
-            let of_encoders = json!({ "executorType": "encoder" });
-            stage.apply("encoders", &of_encoders).await;
-            stage.wait_until_ready("encoders", 1).await;
-            let second = executor_deployment("others", &stage.colony.name, &of_encoders);
-            let fleets = other.api::<ExecutorDeployment>();
-            // Times of creation are in whole seconds, and of two in the same one neither is the first.
-            let first =
-                stage.api::<ExecutorDeployment>().get("encoders").await.unwrap().metadata.creation_timestamp;
-            eventually("a later one is created later", SOON, async || {
-                let tried =
-                    fleets.create(&PostParams { dry_run: true, ..PostParams::default() }, &second).await;
-                let later = tried.map_err(|error| error.to_string())?.metadata.creation_timestamp;
-                (later > first).then_some(()).ok_or_else(|| format!("{later:?}"))
-            })
-            .await;
-            fleets.create(&PostParams::default(), &second).await.unwrap();
-            let told = until_refused(&other, "others").await.status.unwrap().message("Ready");
-            let remedy = format!("listed for it in spec.executorTypes of Colony {}", stage.colony.name);
-            assert!(told.contains("belongs to another namespace") && told.contains(&remedy), "{told}");
-            assert!(!told.contains(&stage.namespace.name), "whose it is is not told: {told}");
-            let secrets: Api<Secret> = other.api();
-            assert!(secrets.get_opt(&identity_secret("others")).await.unwrap().is_none());
-
-            let colonies: Api<Colony> = Api::all(connection.calls.clone());
-            let rule = async |namespaces: Value| {
-                let rules = json!({ "executorTypes": [{ "type": "encoder", "namespaces": namespaces }] });
-                object::change(&colonies, &stage.colony.name, rules).await.unwrap();
-            };
-            rule(json!([stage.namespace.name, other.name])).await;
-            until_ready(&other, "others").await;
-            // What runs is not ended for a change of the Colony.
-            rule(json!([other.name])).await;
-            let first = until_refused(&stage.namespace, "encoders").await.status.unwrap();
-            let deployments: Api<Deployment> = stage.api();
-            assert_eq!(deployments.get("encoders").await.unwrap().metadata.deletion_timestamp, None);
-            let executor = stage.colony.member.executor(&first.executor.unwrap().name).await.unwrap();
-            assert_eq!(executor.state, ExecutorState::Approved);
-
-            // Once the first one is gone, the type is free.
-            object::change(&colonies, &stage.colony.name, json!({ "executorTypes": null })).await.unwrap();
-            until_refused(&other, "others").await;
-            stage.api::<ExecutorDeployment>().delete("encoders", &DeleteParams::default()).await.unwrap();
-            stage.until_gone::<ExecutorDeployment>("encoders").await;
-            until_ready(&other, "others").await;
-            other.api::<ExecutorDeployment>().delete("others", &DeleteParams::default()).await.unwrap();
-            object::until_gone(&other.api::<ExecutorDeployment>(), "others").await;
+    with_operator_beside(&connection, "types", "types-second", async |stage, other| {
+        let of_encoders = json!({ "executorType": "encoder" });
+        stage.apply("encoders", &of_encoders).await;
+        stage.wait_until_ready("encoders", 1).await;
+        let second = executor_deployment("others", &stage.colony.name, &of_encoders);
+        let fleets = other.api::<ExecutorDeployment>();
+        // Times of creation are in whole seconds, and of two in the same one neither is the first.
+        let first =
+            stage.api::<ExecutorDeployment>().get("encoders").await.unwrap().metadata.creation_timestamp;
+        eventually("a later one is created later", SOON, async || {
+            let tried = fleets.create(&PostParams { dry_run: true, ..PostParams::default() }, &second).await;
+            let later = tried.map_err(|error| error.to_string())?.metadata.creation_timestamp;
+            (later > first).then_some(()).ok_or_else(|| format!("{later:?}"))
         })
         .await;
+        fleets.create(&PostParams::default(), &second).await.unwrap();
+        let told = until_refused(other, "others").await.status.unwrap().message("Ready");
+        let remedy = format!("listed for it in spec.executorTypes of Colony {}", stage.colony.name);
+        assert!(told.contains("belongs to another namespace") && told.contains(&remedy), "{told}");
+        assert!(!told.contains(&stage.namespace.name), "whose it is is not told: {told}");
+        let secrets: Api<Secret> = other.api();
+        assert!(secrets.get_opt(&identity_secret("others")).await.unwrap().is_none());
+
+        let colonies: Api<Colony> = Api::all(connection.calls.clone());
+        let rule = async |namespaces: Value| {
+            let rules = json!({ "executorTypes": [{ "type": "encoder", "namespaces": namespaces }] });
+            object::change(&colonies, &stage.colony.name, rules).await.unwrap();
+        };
+        rule(json!([stage.namespace.name, other.name])).await;
+        until_ready(other, "others").await;
+        // What runs is not ended for a change of the Colony.
+        rule(json!([other.name])).await;
+        let first = until_refused(&stage.namespace, "encoders").await.status.unwrap();
+        let deployments: Api<Deployment> = stage.api();
+        assert_eq!(deployments.get("encoders").await.unwrap().metadata.deletion_timestamp, None);
+        let executor = stage.colony.member.executor(&first.executor.unwrap().name).await.unwrap();
+        assert_eq!(executor.state, ExecutorState::Approved);
+
+        // Once the first one is gone, the type is free.
+        object::change(&colonies, &stage.colony.name, json!({ "executorTypes": null })).await.unwrap();
+        until_refused(other, "others").await;
+        stage.api::<ExecutorDeployment>().delete("encoders", &DeleteParams::default()).await.unwrap();
+        stage.until_gone::<ExecutorDeployment>("encoders").await;
+        until_ready(other, "others").await;
+        other.api::<ExecutorDeployment>().delete("others", &DeleteParams::default()).await.unwrap();
+        object::until_gone(&other.api::<ExecutorDeployment>(), "others").await;
     })
     .await;
 }

@@ -90,6 +90,23 @@ pub async fn with_configured_operator(
     .await;
 }
 
+/// As [`with_operator`], where the operator also looks after a second namespace, in which others are.
+pub async fn with_operator_beside(
+    connection: &Connection,
+    test: &str,
+    others: &str,
+    body: impl AsyncFnOnce(&mut Stage, &TestNamespace),
+) {
+    in_namespace(connection, others, async |beside| {
+        let adjust = |configuration: &mut OperatorConfiguration| {
+            configuration.watch_namespaces.push(beside.name.clone());
+        };
+        let within = async |stage: &mut Stage| body(stage, &beside).await;
+        Box::pin(with_configured_operator(connection, test, adjust, within)).await;
+    })
+    .await;
+}
+
 impl Stage {
     /// The objects of one kind in the namespace.
     pub fn api<K>(&self) -> Api<K>
