@@ -14,6 +14,21 @@ pub const NEVER_OBSERVED: i64 = -1;
 
 /// Who writes: user agent, field manager, reporting controller of Events, value of `managed-by`.
 pub const OPERATOR: &str = "colonyos-operator";
+/// The most characters that the API server takes for a field manager.
+const FIELD_MANAGER_MAX: usize = 128;
+
+/// As whom an installation writes statuses, by its namespace and the name of its lease: two on the same objects are told by it.
+#[must_use]
+pub fn status_manager(namespace: &str, lease: &str) -> String {
+    format!("{OPERATOR}:{namespace}/{lease}").chars().take(FIELD_MANAGER_MAX).collect()
+}
+
+/// Whether a field manager is that of an installation's statuses.
+#[must_use]
+pub fn is_status_manager(manager: &str) -> bool {
+    manager.strip_prefix(OPERATOR).is_some_and(|rest| rest.starts_with(':'))
+}
+
 /// Kept on a `Colony` that was connected until nothing of this cluster is in the colony.
 pub const COLONY_FINALIZER: &str = "colonies.io/colony";
 /// Kept on an `ExecutorDeployment` until its pods have gone and its executor has left the colony.
