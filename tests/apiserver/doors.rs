@@ -331,7 +331,9 @@ async fn an_output_of_20_mib_of_a_node_holds_up_no_workflow() {
         let told = stage
             .until_status::<ColonyWorkflow>("huge", "knows both nodes", |status| {
                 let states: Vec<WorkState> = status.nodes.iter().map(|node| node.state).collect();
+                let waits_for = status.nodes.last().and_then(|node| node.waits_for.as_deref());
                 states == [WorkState::Succeeded, WorkState::Waiting]
+                    && waits_for.is_some_and(|what| what.starts_with("an executor of type unserved"))
             })
             .await;
         assert_eq!(told.progress.as_deref(), Some("1/2"));
