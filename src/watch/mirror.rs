@@ -5,9 +5,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use kube::Resource;
 
+use super::look_up::{
+    ReadError, add_new, labelled, live_labelled, observed, submitted_by_operator, unconfirmed,
+};
 use crate::{
     api::mirror::{MirrorState, MirrorStatus, Mirrored},
-    colony::{Error, Process, ProcessId, ProcessQuery, ProcessState, Session},
+    colony::{Process, ProcessId, ProcessState, Session},
     memory::{
         absences::{Absences, Absent},
         adds::{Added, Adds},
@@ -95,7 +98,7 @@ impl ProcessReader {
                 self.bound_and_labelled(member, &ProcessId::new(id), &mirror.label).await
             }
             Some(id) => self.process_and_gate(member, &ProcessId::new(id)).await,
-            None => member.processes_labelled(&mirror.label).await.map_err(ReadError::from),
+            None => labelled(member, &mirror.label, is_ending).await,
         };
         self.none_of_old(mirror, is_ending, observed(read))
     }
@@ -182,7 +185,7 @@ impl ProcessReader {
         let found = observed(if mirror.process_id.is_some() {
             self.nodes(member, live).await
         } else {
-            self.labelled(member, mirror).await
+            self.labelled(member, mirror, is_ending).await
         });
         self.none_of_old(mirror, is_ending, found)
     }
@@ -245,11 +248,17 @@ impl ProcessReader {
     }
 
     /// All processes of the label of a workflow that is not bound yet. They are remembered: the next pass needs them.
-    async fn labelled(&self, member: &Session, mirror: &MirrorStatus) -> Result<Vec<Process>, ReadError> {
+    async fn labelled(
+        &self,
+        member: &Session,
+        mirror: &MirrorStatus,
+        is_ending: bool,
+    ) -> Result<Vec<Process>, ReadError> {
         let asked_at = self.clock.instant();
         let age = self.clock.now().duration_since(mirror.intended_at.0).saturating_add(MARGIN);
         let seconds = u32::try_from(age.as_secs()).unwrap_or_default();
         let found = member.nodes_labelled(&mirror.label, seconds).await?;
+        let found = submitted_by_operator(member, &mirror.label, found, is_ending)?;
         for process in &found {
             self.processes.read(member.id(), process, asked_at);
         }
@@ -371,45 +380,6 @@ pub(super) fn member(connection: Option<&Connection>) -> Result<&Session, String
     match &connection.problem {
         Some(problem) => Err(problem.clone()),
         None => Ok(&connection.member),
-    }
-}
-
-/// What waits or runs under a label. One may step back from running to waiting between two lists.
-async fn live_labelled(member: &Session, label: &str) -> Result<Vec<Process>, Error> {
-    let mut found: Vec<Process> = Vec::new();
-    for state in [ProcessState::Waiting, ProcessState::Running, ProcessState::Waiting] {
-        let query = ProcessQuery::new(state).labelled(label).map_err(Error::Field)?;
-        add_new(&mut found, member.processes(&query).await?);
-    }
-    Ok(found)
-}
-
-/// Adds those that are not in the list yet.
-fn add_new(found: &mut Vec<Process>, more: Vec<Process>) {
-    for process in more {
-        if found.iter().all(|known| known.id != process.id) {
-            found.push(process);
-        }
-    }
-}
-
-/// Why it is not known what there is.
-#[derive(Debug, thiserror::Error)]
-enum ReadError {
-    #[error(transparent)]
-    Colony(#[from] Error),
-    #[error("{}", unconfirmed(.0.as_str()))]
-    Unconfirmed(ProcessId),
-}
-
-fn unconfirmed(id: &str) -> String {
-    format!("the server reports no {id}, and is asked once more before that is believed")
-}
-
-fn observed(read: Result<Vec<Process>, ReadError>) -> Observed<Vec<Process>> {
-    match read {
-        Ok(processes) => Observed::Known(processes),
-        Err(error) => Observed::Unknown(error.to_string()),
     }
 }
 

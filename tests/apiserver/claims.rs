@@ -5,10 +5,10 @@ use colonyos_operator::{
         colony::Colony,
         colony_process::{ColonyProcess, ColonyProcessStatus},
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
-        names::{SUBMITTED_AS_ANNOTATION, identity_secret, submitted_as},
+        names::{SUBMITTED_AS_ANNOTATION, identity_secret, process_label, submitted_as},
         work::WorkState,
     },
-    colony::{ExecutorState, PrivateKey, ProcessId, ProcessState},
+    colony::{ExecutorState, FunctionSpec, PrivateKey, ProcessId, ProcessState},
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use kube::{
@@ -82,6 +82,46 @@ async fn a_status_that_names_the_process_of_another_is_not_believed() {
         stage.until_gone::<ColonyProcess>("taker").await;
         assert_eq!(state(stage, theirs).await, ProcessState::Waiting, "it is the victim's");
         assert_eq!(state(stage, own.as_deref().unwrap()).await, ProcessState::Cancelled);
+    })
+    .await;
+}
+
+/// Every member of a colony can write any label, such as that of the next attempt of another's object.
+#[tokio::test]
+async fn a_process_that_a_member_labels_as_anothers_is_not_bound() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "forged", async |stage| {
+        let cluster = stage.cluster().await;
+        waiting(stage, "victim").await;
+        let objects: Api<ColonyProcess> = stage.api();
+        let uid = objects.get("victim").await.unwrap().metadata.uid.unwrap();
+        let label = process_label(&cluster, &uid, 2);
+        let forged =
+            FunctionSpec::new(&stage.colony.name, "encoder", "encode").unwrap().label(&label).unwrap();
+        // An executor of another tenant, which has a key of its own.
+        let mallory = stage.colony.executor("mallory", "encoder").await;
+        let forged = mallory.submit(&forged).await.unwrap().id;
+        // As after a crash between an intent and the answer to its submit.
+        let intent = json!({ "label": label, "generation": 2, "state": "Intended", "processId": null });
+        let patch = Patch::Merge(json!({ "status": { "processId": null, "mirror": intent } }));
+        objects.patch_status("victim", &PatchParams::default(), &patch).await.unwrap();
+        let told = stage
+            .until_status::<ColonyProcess>("victim", "says who claims its label", |status| {
+                status.conditions.iter().any(|condition| condition.message.contains("mallory submitted it"))
+            })
+            .await;
+        assert_eq!(told.mirror.unwrap().process_id, None);
+        assert!(
+            stage.colony.member.processes_labelled(&label).await.unwrap().len() == 1,
+            "nothing is beside it"
+        );
+        objects.delete("victim", &DeleteParams::default()).await.unwrap();
+        stage.until_gone::<ColonyProcess>("victim").await;
+        assert_eq!(
+            state(stage, forged.as_str()).await,
+            ProcessState::Waiting,
+            "it is no process of the operator's"
+        );
     })
     .await;
 }
