@@ -14,13 +14,10 @@ pub const NEVER_OBSERVED: i64 = -1;
 
 /// Who writes: user agent, field manager, reporting controller of Events, value of `managed-by`.
 pub const OPERATOR: &str = "colonyos-operator";
-/// The most characters that the API server takes for a field manager.
-const FIELD_MANAGER_MAX: usize = 128;
-
-/// As whom an installation writes statuses, by its namespace and the name of its lease: two on the same objects are told by it.
+/// As whom an installation, known by its namespace and lease, writes statuses, within the 128 characters of a field manager.
 #[must_use]
 pub fn status_manager(namespace: &str, lease: &str) -> String {
-    format!("{OPERATOR}:{namespace}/{lease}").chars().take(FIELD_MANAGER_MAX).collect()
+    format!("{OPERATOR}:{namespace}/{lease}").chars().take(128).collect()
 }
 
 /// Whether a field manager is that of an installation's statuses.

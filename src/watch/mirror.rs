@@ -453,10 +453,10 @@ mod tests {
         };
         assert!(waits(&[parent.clone(), child.clone()]).await, "it was just asked for");
         assert_eq!(asked(), 1);
-        assert!(waits(&[child.clone()]).await);
+        assert!(waits(std::slice::from_ref(&child)).await);
         assert_eq!(asked(), 2, "once each time, while the server has not released it");
         server.waits.store(false, Ordering::SeqCst);
-        assert!(!waits(&[child.clone()]).await);
+        assert!(!waits(std::slice::from_ref(&child)).await);
         assert!(!waits(&[child]).await);
         assert_eq!(asked(), 3, "what is released is asked for no more");
     }
