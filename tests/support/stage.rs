@@ -7,11 +7,16 @@ use colonyos_operator::{
         colony::Colony,
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
         mirror::MirrorState,
+        names::operator_secret,
         work::{WorkObject, WorkState},
     },
+    colony::{PrivateKey, Session},
     runtime::config::OperatorConfiguration,
 };
-use k8s_openapi::{NamespaceResourceScope, api::core::v1::Namespace};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::core::v1::{Namespace, Secret},
+};
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams, PostParams},
@@ -115,6 +120,13 @@ impl Stage {
         K::DynamicType: Default,
     {
         self.namespace.api()
+    }
+
+    /// The colony as the operator submits to it: with the key of its member.
+    pub async fn operators_member(&self) -> Session {
+        let secret: Secret = self.api().get(&operator_secret(&self.colony.name)).await.unwrap();
+        let key = String::from_utf8(secret.data.unwrap()["prvKey"].0.clone()).unwrap();
+        self.colony.owner.client().session(&self.colony.name, PrivateKey::from_hex(&key).unwrap())
     }
 
     /// A command of the operator's about an object of the namespace, as a user types it.
