@@ -198,6 +198,8 @@ impl BlueprintPlan {
                 self.sync = Sync::Differs { agreed, message };
                 return;
             }
+            // Undone once that is on record. What follows from the object's own spec goes on.
+            Some(WrittenSide::Blueprint) if told_first.is_some() => {}
             Some(WrittenSide::Blueprint) => self.steps.push(ColonyStep::UpdateBlueprint {
                 name: name.clone(),
                 spec: ours.fleet_blueprint_spec(),

@@ -112,6 +112,8 @@ mod whole_cluster;
 #[cfg(test)]
 mod whole_leftovers;
 #[cfg(test)]
+mod whole_release;
+#[cfg(test)]
 mod whole_uninstall;
 #[cfg(test)]
 mod whole_verify;

@@ -254,6 +254,8 @@ cases! {
     blueprint_kubernetes_wins
     /// An edit of the blueprint is replaced, and shown with both values.
     blueprint_edit_there_is_overruled
+    /// What is asked for here is done at once; the edit there is on record before it is undone.
+    blueprint_edits_on_both_sides
     /// No side owns the spec: the difference is shown, and both sides stay as they are.
     blueprint_observed
     /// The colony owned it and removed it.

@@ -30,11 +30,12 @@ use crate::{
         },
         mirror::Mirrored as _,
         names::{EXECUTOR_DEPLOYMENT_LABEL, RESTART_ANNOTATION},
+        policy::SyncPolicy,
     },
     colony::model::ExecutorState,
     diff::{
-        ColonyStep, KubernetesStep, Problem, Step, current_progress, finalizers_of_others, finished_job,
-        is_carried_by_colony,
+        ColonyStep, KubernetesStep, Problem, Step, Sync, current_progress, finalizers_of_others,
+        finished_job, is_carried_by_colony,
     },
     snapshot::{
         ExecutorDeploymentSnapshot, Observed, Registration,
@@ -66,6 +67,8 @@ pub fn compute(
     let mut findings = match pass {
         _ if object.metadata.deletion_timestamp.is_some() => deleting(object, pass),
         Err(problem) => blocked(problem),
+        Ok(outcome) if let Some(overruled) = undone(object, outcome) => Summary::Progressing
+            .alike(Reason::Overruled, &format!("the edit is about to be undone: {overruled}")),
         Ok(_) if !here => elsewhere::findings(snapshot),
         Ok(outcome) => running(snapshot, outcome, progress.as_ref()),
     };
@@ -219,6 +222,12 @@ fn waiting_for(awaiting: &[String]) -> String {
     } else {
         format!("waiting for {}", awaiting.join(", "))
     }
+}
+
+/// What is said of an edit of the object that the next pass undoes: nothing is done about the spec as it stands.
+fn undone<'a>(object: &ExecutorDeployment, outcome: &'a Outcome) -> Option<&'a str> {
+    let Sync::Undoes(recorded) = &outcome.plan.sync else { return None };
+    recorded.overruled.as_deref().filter(|_| object.sync_policy() == SyncPolicy::ColonyWins)
 }
 
 fn blocked(problem: &Problem) -> Vec<Finding> {
