@@ -17,8 +17,12 @@ pub const RELEASE: &str = "blue";
 
 /// Runs Helm in the root of the repository: what it prints, or what it complains about.
 pub fn helm(arguments: &[&str]) -> Result<String, String> {
-    let program = environment::variable("HELM").unwrap_or_else(|| "helm".to_owned());
-    let output = Command::new(&program)
+    run(&environment::variable("HELM").unwrap_or_else(|| "helm".to_owned()), arguments)
+}
+
+/// Runs one of several versions of Helm, as [`helm`] does.
+pub fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(program)
         .args(arguments)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .output()
