@@ -5,6 +5,7 @@
 use std::{fs, path::Path};
 
 use colonyos_operator::{
+    api::names::CONTENT_HASH_ANNOTATION,
     cli::plan::Manifests,
     desired::{self, DesiredWorkload},
     runtime::config::OperatorConfiguration,
@@ -23,7 +24,8 @@ fn rendered(given: &str) -> Value {
         DesiredWorkload::DaemonSet(workload) => with_kind("DaemonSet", &workload),
         DesiredWorkload::Job(workload) => with_kind("Job", &workload),
     };
-    json!({ "annotations": workload["metadata"]["annotations"], "selector": workload["spec"]["selector"],
+    let hash = &workload["metadata"]["annotations"][CONTENT_HASH_ANNOTATION];
+    json!({ "hash": hash, "selector": workload["spec"]["selector"],
             "template": workload["spec"]["template"] })
 }
 

@@ -2,6 +2,8 @@
 
 /// Where the remedy of a fault sends people the wrong way, one that fits the expression.
 pub(crate) fn refined(expression: &str, problem: &str, remedy: String) -> String {
+    let in_braces = expression.strip_prefix("${").and_then(|inner| inner.strip_suffix('}'));
+    let expression = in_braces.unwrap_or(expression);
     if problem.contains("syntax '.?'") || problem.contains("syntax '[?'") {
         return "guard with has() in place of it, as in has(a.b) && has(a.b.c) ? a.b.c : 'none'".to_owned();
     }
@@ -56,6 +58,7 @@ mod tests {
         let variable = |name: &str| format!("there is no variable {name}");
         let usual = "use one of self";
         let cases = [
+            ("${HOME}", variable("HOME"), usual, "or write $${"),
             ("self.spec.my-field", variable("field"), usual, "write ['my-field'] for a field with a dash"),
             ("self.spec.a-b-c", variable("b"), usual, "write ['a-b-c'] for"),
             ("1 -field", variable("field"), usual, usual),

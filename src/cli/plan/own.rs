@@ -63,7 +63,9 @@ pub(super) fn plans(
             }
         };
         let rehearsal = Rehearsal { world, configuration, now };
-        plans.extend(rehearsal.plan(kind, text, object)?);
+        let planned = rehearsal.plan(kind, text.clone(), object.clone());
+        let without = || rehearsal.plan(kind, text, without_status(&object)?).ok();
+        plans.extend(planned.or_else(|error| without().ok_or(error))?);
     }
     Ok(plans)
 }
