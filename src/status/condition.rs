@@ -61,7 +61,7 @@ fn shorten(findings: &mut [Finding]) {
             && finding.message == degraded
     };
     for finding in findings.iter_mut().filter(repeats) {
-        finding.message = SEE_DEGRADED.to_owned();
+        SEE_DEGRADED.clone_into(&mut finding.message);
     }
 }
 

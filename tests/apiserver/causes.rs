@@ -107,7 +107,7 @@ async fn told_by_node(stage: &Stage, fleet: &str, status: Value) {
     pods.patch_status(&name, &PatchParams::default(), &patch).await.unwrap();
 }
 
-fn ended(reason: &str, code: i32, waiting: Value) -> Value {
+fn ended(reason: &str, code: i32, waiting: &Value) -> Value {
     let ended = json!({ "terminated": { "reason": reason, "exitCode": code } });
     let unready = |kind: &str| json!({ "type": kind, "status": "False" });
     json!({
@@ -129,14 +129,14 @@ async fn a_fleet_says_why_its_pods_do_not_run() {
 
         let backing_off = json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 5m0s" } });
         let causes = [
-            ("crash", "a container ends (CrashLoopBackOff), fleet", ended("Error", 7, backing_off.clone()), "ContainerFails", "exit code 7"),
+            ("crash", "a container ends (CrashLoopBackOff), fleet", ended("Error", 7, &backing_off), "ContainerFails", "exit code 7"),
             ("ended", "a container ends, while it is `terminated`, fleet",
-             ended("Error", 7, json!({ "terminated": { "reason": "Error", "exitCode": 7 } })), "ContainerFails", "exit code 7"),
-            ("memory", "a container uses more memory than its limit, fleet", ended("OOMKilled", 137, backing_off), "OutOfMemory", "memory"),
+             ended("Error", 7, &json!({ "terminated": { "reason": "Error", "exitCode": 7 } })), "ContainerFails", "exit code 7"),
+            ("memory", "a container uses more memory than its limit, fleet", ended("OOMKilled", 137, &backing_off), "OutOfMemory", "memory"),
             ("image", "the image cannot be pulled, fleet",
-             ended("Error", 1, json!({ "waiting": { "reason": "ImagePullBackOff", "message": "no such image" } })), "ImageNotPulled", "no such image"),
+             ended("Error", 1, &json!({ "waiting": { "reason": "ImagePullBackOff", "message": "no such image" } })), "ImageNotPulled", "no such image"),
             ("settings", "a Secret of its pods is missing, fleet",
-             ended("Error", 1, json!({ "waiting": { "reason": "CreateContainerConfigError", "message": "secret \"s\" not found" } })),
+             ended("Error", 1, &json!({ "waiting": { "reason": "CreateContainerConfigError", "message": "secret \"s\" not found" } })),
              "ConfigurationMissing", "secret \"s\" not found"),
         ];
         for (name, cause, status, reason, words) in causes {

@@ -20,7 +20,7 @@ use colonyos_operator::{
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
         work::WorkState,
     },
-    colony::Session,
+    colony::{Process, Session},
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -33,6 +33,7 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::support::{
     cluster::connect_with_crds,
@@ -113,6 +114,60 @@ async fn until_it_works(stage: &Stage, mark: &str) {
     stage.wait_until_ready(&format!("fleet-{mark}"), 1).await;
 }
 
+/// What is there when the upgrade comes: fleets with most of what a template has, work in every state, and a kind. The process that
+/// `slow` runs.
+async fn plant(stage: &Stage, slow: &Session) -> Process {
+    let full = json!({
+        "replicas": 2,
+        "config": { "env": { "MODE": "fast", "NUMBER": "010" }, "volumes": [{ "target": "/scratch", "emptyDir": {} }] },
+        "resources": { "requests": { "cpu": "50m", "memory": "1024Mi" }, "limits": { "memory": "1Gi" } },
+        "template": { "metadata": { "labels": { "team": "a" } } },
+    });
+    stage.apply("workers", &full).await;
+    stage.apply("batch", &json!({ "workload": "Job", "replicas": 1 })).await;
+    encode(stage, "long", "slow").await;
+    let running = assigned(slow).await;
+    encode(stage, "waits", "nowhere").await;
+    let nodes = json!([
+        { "name": "a", "function": "encode", "conditions": { "executorType": "nowhere" } },
+        { "name": "b", "function": "encode", "conditions": { "executorType": "encoder" }, "dependencies": ["a"] },
+    ]);
+    let graph =
+        json!({ "metadata": { "name": "graph" }, "spec": { "colony": stage.colony.name, "nodes": nodes } });
+    stage.create::<ColonyWorkflow>(graph).await.unwrap();
+    let run = json!({ "spec": { "colony": stage.colony.name, "function": "encode", "conditions": { "executorType": "encoder" } } });
+    let cron = json!({ "metadata": { "name": "yearly" }, "spec": { "schedule": "0 0 1 1 *", "processTemplate": run } });
+    stage.create::<ColonyCron>(cron).await.unwrap();
+    let kind = OwnKind::of(stage);
+    kind.define_until_ready().await;
+    stage.wait_until_ready("workers", 2).await;
+    let is_over = |status: &ExecutorDeploymentStatus| status.is_true("Finished") || status.is_true("Ready");
+    stage.until_status::<ExecutorDeployment>("batch", "its Job has run", is_over).await;
+    stage.until_state::<ColonyProcess>("long", WorkState::Running).await;
+    let is_sent =
+        |status: &colonyos_operator::api::colony_workflow::ColonyWorkflowStatus| status.graph_id.is_some();
+    stage.until_status::<ColonyWorkflow>("graph", "it is submitted", is_sent).await;
+    running
+}
+
+/// Creates processes, until it is told to stop.
+fn load(stage: &Stage, stops: &Arc<AtomicBool>, count: &Arc<AtomicUsize>) -> JoinHandle<()> {
+    let api: Api<ColonyProcess> = stage.api();
+    let (stops, count, colony) = (Arc::clone(stops), Arc::clone(count), stage.colony.name.clone());
+    tokio::spawn(async move {
+        let mut pace = tokio::time::interval(Duration::from_millis(250));
+        while !stops.load(Ordering::Relaxed) {
+            pace.tick().await;
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            let spec = json!({ "colony": colony, "function": "encode", "conditions": { "executorType": "encoder" } });
+            let object = json!({ "apiVersion": "colonies.io/v1", "kind": "ColonyProcess",
+                                 "metadata": { "name": format!("load-{number}") }, "spec": spec });
+            let object = serde_json::from_value(object).unwrap();
+            api.create(&PostParams::default(), &object).await.unwrap();
+        }
+    })
+}
+
 #[tokio::test]
 async fn an_upgrade_under_load_and_back_runs_nothing_twice_and_restarts_no_pod() {
     let connection = connect_with_crds().await;
@@ -128,56 +183,13 @@ async fn an_upgrade_under_load_and_back_runs_nothing_twice_and_restarts_no_pod()
         let slow = stage.colony.executor("slow-1", "slow").await;
         let serving = tokio::spawn(serve(executor, Arc::clone(&leaves)));
 
-        // What is there when the upgrade comes: fleets with most of what a template has, work in every state, and a kind.
-        let full = json!({
-            "replicas": 2,
-            "config": { "env": { "MODE": "fast", "NUMBER": "010" }, "volumes": [{ "target": "/scratch", "emptyDir": {} }] },
-            "resources": { "requests": { "cpu": "50m", "memory": "1024Mi" }, "limits": { "memory": "1Gi" } },
-            "template": { "metadata": { "labels": { "team": "a" } } },
-        });
-        stage.apply("workers", &full).await;
-        stage.apply("batch", &json!({ "workload": "Job", "replicas": 1 })).await;
-        encode(&stage, "long", "slow").await;
-        let running = assigned(&slow).await;
-        encode(&stage, "waits", "nowhere").await;
-        let nodes = json!([
-            { "name": "a", "function": "encode", "conditions": { "executorType": "nowhere" } },
-            { "name": "b", "function": "encode", "conditions": { "executorType": "encoder" }, "dependencies": ["a"] },
-        ]);
-        let graph = json!({ "metadata": { "name": "graph" }, "spec": { "colony": stage.colony.name, "nodes": nodes } });
-        stage.create::<ColonyWorkflow>(graph).await.unwrap();
-        let run = json!({ "spec": { "colony": stage.colony.name, "function": "encode", "conditions": { "executorType": "encoder" } } });
-        let cron = json!({ "metadata": { "name": "yearly" }, "spec": { "schedule": "0 0 1 1 *", "processTemplate": run } });
-        stage.create::<ColonyCron>(cron).await.unwrap();
-        let kind = OwnKind::of(&stage);
-        kind.define_until_ready().await;
-        stage.wait_until_ready("workers", 2).await;
-        let is_over = |status: &ExecutorDeploymentStatus| status.is_true("Finished") || status.is_true("Ready");
-        stage.until_status::<ExecutorDeployment>("batch", "its Job has run", is_over).await;
-        stage.until_state::<ColonyProcess>("long", WorkState::Running).await;
-        let is_sent = |status: &colonyos_operator::api::colony_workflow::ColonyWorkflowStatus| status.graph_id.is_some();
-        stage.until_status::<ColonyWorkflow>("graph", "it is submitted", is_sent).await;
+        let running = plant(&stage, &slow).await;
         let waiting = stage.until_state::<ColonyProcess>("waits", WorkState::Waiting).await;
         let before = kept(&stage).await;
 
         // The load, from before the first change to after the last.
         let count = Arc::new(AtomicUsize::new(0));
-        let creating = {
-            let api: Api<ColonyProcess> = stage.api();
-            let (stops, count, colony) = (Arc::clone(&stops), Arc::clone(&count), stage.colony.name.clone());
-            tokio::spawn(async move {
-                let mut pace = tokio::time::interval(Duration::from_millis(250));
-                while !stops.load(Ordering::Relaxed) {
-                    pace.tick().await;
-                    let number = count.fetch_add(1, Ordering::Relaxed);
-                    let spec = json!({ "colony": colony, "function": "encode", "conditions": { "executorType": "encoder" } });
-                    let object = json!({ "apiVersion": "colonies.io/v1", "kind": "ColonyProcess",
-                                         "metadata": { "name": format!("load-{number}") }, "spec": spec });
-                    let object = serde_json::from_value(object).unwrap();
-                    api.create(&PostParams::default(), &object).await.unwrap();
-                }
-            })
-        };
+        let creating = load(&stage, &stops, &count);
         for (round, is_new) in [("up", true), ("down", false), ("again", true)] {
             // As a rollout does it, and once as a node does that is lost.
             stage.operator.signal(if round == "down" { Signal::Kill } else { Signal::Terminate });
@@ -209,8 +221,8 @@ async fn an_upgrade_under_load_and_back_runs_nothing_twice_and_restarts_no_pod()
             let all = list::<ColonyProcess>(&stage).await;
             let load: Vec<ColonyProcess> =
                 all.into_iter().filter(|process| process.name_any().starts_with("load-")).collect();
-            let state = |process: &ColonyProcess| process.status.as_ref().and_then(|status| status.state);
-            let left = load.iter().filter(|process| state(process) != Some(WorkState::Succeeded)).count();
+            let reached = |process: &ColonyProcess| process.status.as_ref().and_then(|status| status.state);
+            let left = load.iter().filter(|process| reached(process) != Some(WorkState::Succeeded)).count();
             if left == 0 { Ok(load) } else { Err(format!("{left} of {} are left", load.len())) }
         })
         .await;

@@ -79,7 +79,8 @@ pub fn parse(text: &str) -> Vec<Value> {
     let documents = text.split("\n---\n").filter(|document| {
         document.lines().any(|line| !line.is_empty() && !line.starts_with('#') && line != "---")
     });
-    documents.map(|document| serde_norway::from_str(document).unwrap()).collect()
+    // The end of the last line belongs to it: a text in literal style ends with that.
+    documents.map(|document| serde_norway::from_str(&format!("{document}\n")).unwrap()).collect()
 }
 
 /// The objects of a kind.

@@ -51,7 +51,7 @@ fn compare(before: &Value, now: &Value, path: &str, wrong: &mut Vec<String>) {
     ] {
         match (before[least].as_f64(), now[least].as_f64()) {
             (Some(before), Some(now)) if is_tighter(before, now) => {
-                say(format!("{least} was {before}, and is {now}"))
+                say(format!("{least} was {before}, and is {now}"));
             }
             (None, Some(now)) => say(format!("{least} is {now}, and was not there")),
             _ => {}
