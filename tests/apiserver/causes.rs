@@ -1,16 +1,10 @@
-//! Why something waits or breaks, each cause planted on the real servers and found in the object that people look at. The time that
-//! it takes is printed as a row of the table in docs/troubleshooting.md.
+//! Why the pods of a fleet do not run, each cause planted on the real servers and found in the fleet. The time that it takes is printed
+//! as a row of the table in docs/troubleshooting.md.
 
 use std::fmt::Debug;
 
-use colonyos_operator::{
-    api::{
-        colony_process::ColonyProcess, colony_workflow::ColonyWorkflow,
-        executor_deployment::ExecutorDeployment,
-    },
-    colony::{NewExecutor, PrivateKey},
-};
-use k8s_openapi::api::core::v1::{LimitRange, Namespace, Pod, ResourceQuota};
+use colonyos_operator::api::executor_deployment::ExecutorDeployment;
+use k8s_openapi::api::core::v1::{LimitRange, Pod, ResourceQuota};
 use kube::{
     Api,
     api::{ListParams, Patch, PatchParams},
@@ -20,10 +14,8 @@ use serde_json::{Value, json};
 
 use crate::support::{
     cluster::connect_with_crds,
-    colony::OwnColony,
     conditions::Conditions,
     object,
-    own_kind::OwnKind,
     stage::{Ours, SOON, Stage, with_operator},
     times::Planted,
     wait::eventually,
@@ -41,56 +33,6 @@ where
     };
     stage.until_status::<K>(name, &format!("{reason}: {words}"), is_it).await;
     planted.said(reason);
-}
-
-async fn encode(stage: &Stage, name: &str, spec: Value) {
-    let mut whole = json!({ "colony": stage.colony.name, "function": "encode", "conditions": { "executorType": "encoder" } });
-    for (field, value) in spec.as_object().unwrap() {
-        whole[field] = value.clone();
-    }
-    stage.create::<ColonyProcess>(json!({ "metadata": { "name": name }, "spec": whole })).await.unwrap();
-}
-
-#[tokio::test]
-async fn work_says_what_it_waits_for() {
-    let connection = connect_with_crds().await;
-    with_operator(&connection, "causes-work", async |stage| {
-        // One that its owner has not approved.
-        let key = PrivateKey::generate().unwrap();
-        let executor = stage.colony.owner.client().session(&stage.colony.name, key);
-        let new = NewExecutor::new(&stage.colony.name, "e-1", "encoder", executor.id().clone()).unwrap();
-        stage.colony.owner.add_executor(&new).await.unwrap();
-        let planted = Planted::now("executors are not approved");
-        encode(stage, "unapproved", json!({})).await;
-        until_told::<ColonyProcess>(stage, "unapproved", planted, "ExecutorAwaited", "to approve").await;
-        let planted = Planted::now("the same, from the first look on");
-        until_told::<ColonyProcess>(stage, "unapproved", planted, "ExecutorsNotApproved", "to approve").await;
-
-        let planted = Planted::now("a Secret is missing");
-        let from = json!({ "secretKeyRef": { "name": "settings", "key": "token" } });
-        encode(stage, "secret", json!({ "env": [{ "name": "TOKEN", "valueFrom": from }] })).await;
-        until_told::<ColonyProcess>(stage, "secret", planted, "SourceNotFound", "settings").await;
-
-        let planted = Planted::now("no Colony of that name");
-        encode(stage, "nocolony", json!({ "colony": "nowhere" })).await;
-        until_told::<ColonyProcess>(stage, "nocolony", planted, "ColonyNotFound", "nowhere").await;
-
-        let planted = Planted::now("a node of a workflow waits for another");
-        let nodes = json!([
-            { "name": "a", "function": "encode", "conditions": { "executorType": "encoder" } },
-            { "name": "b", "function": "encode", "conditions": { "executorType": "encoder" }, "dependencies": ["a"] },
-        ]);
-        let graph = json!({ "metadata": { "name": "graph" }, "spec": { "colony": stage.colony.name, "nodes": nodes } });
-        stage.create::<ColonyWorkflow>(graph).await.unwrap();
-        until_told::<ColonyWorkflow>(stage, "graph", planted, "ExecutorAwaited", "for node a").await;
-
-        let planted = Planted::now("the colony does not answer");
-        let away = OwnColony::create_unreachable(&stage.namespace).await;
-        encode(stage, "away", json!({ "colony": away.name })).await;
-        until_told::<ColonyProcess>(stage, "away", planted, "ColonyUnavailable", "refused").await;
-        away.remove().await;
-    })
-    .await;
 }
 
 /// What a node would tell of a pod: it is only pretended.
@@ -165,30 +107,6 @@ async fn a_fleet_says_why_its_pods_do_not_run() {
         let planted = Planted::now("quota, fleet");
         stage.apply("refused", &json!({ "replicas": 1, "resources": { "limits": { "cpu": "10m" } } })).await;
         until_told::<ExecutorDeployment>(stage, "refused", planted, "PodsRefused", "exceeded quota: none").await;
-    })
-    .await;
-}
-
-/// Pods of a user's kind have what its template gives them, which a namespace may not allow.
-#[tokio::test]
-async fn an_instance_says_that_pod_security_refuses_its_pods() {
-    let connection = connect_with_crds().await;
-    with_operator(&connection, "causes-security", async |stage| {
-        let namespaces = Api::<Namespace>::all(stage.namespace.kubernetes.calls.clone());
-        let label = json!({ "metadata": { "labels": { "pod-security.kubernetes.io/enforce": "restricted" } } });
-        namespaces.patch(&stage.namespace.name, &PatchParams::default(), &Patch::Merge(label)).await.unwrap();
-        let resources = "[{ id: a, template: { apiVersion: apps/v1, kind: Deployment, metadata: { name: '${self.metadata.name}' }, spec: {
-            selector: { matchLabels: { app: a } }, template: { metadata: { labels: { app: a } }, spec: { containers: [{ name: c, image: none }] } } } } }]";
-        let kind = OwnKind::of_text(&stage.namespace, "Thing", resources);
-        kind.define_until_ready().await;
-        let planted = Planted::now("Pod Security, Deployment of an instance");
-        kind.create("refused", json!({})).await;
-        let is_told = |status: &Value| {
-            status.reason("Degraded") == "PodsRefused" && status.message("Ready").contains("violates PodSecurity")
-        };
-        kind.until_settled("refused", "Pod Security refuses its pods", is_told).await;
-        planted.said("PodsRefused");
-        kind.remove().await;
     })
     .await;
 }

@@ -14,7 +14,6 @@ use crate::support::{
     cluster::connect_with_crds,
     kinds,
     operator::TEST_LABEL,
-    own_kind::OwnKind,
     stage::{SOON, with_operator},
     wait::eventually,
 };
@@ -129,25 +128,6 @@ async fn definitions_that_cannot_be_carried_out_are_found() {
         assert_eq!(found["verdict"], "failure", "{found}");
         assert!(found["remedy"].as_str().unwrap().contains("kubectl describe rd"), "{found}");
         definitions.delete(&name, &DeleteParams::default()).await.unwrap();
-    })
-    .await;
-}
-
-/// Instances are counted as they are: the status of their definition follows some seconds later.
-#[tokio::test]
-async fn instances_are_counted_at_once() {
-    let connection = connect_with_crds().await;
-    with_operator(&connection, "doctor-counts", async |stage| {
-        let resources = "[{ id: a, template: { apiVersion: v1, kind: ConfigMap, metadata: { name: '${instance.metadata.name}' } } }]";
-        let kind = OwnKind::of_text(&stage.namespace, "Thing", resources);
-        kind.define_until_ready().await;
-        for count in 1..=2 {
-            kind.create(&format!("t-{count}"), json!({})).await;
-            let (_, found) = doctor(&stage.namespace.name);
-            let told = &finding(&found, &format!("ResourceDefinition {}", kind.name))["seen"];
-            assert!(told.as_str().unwrap().contains(&format!("of {count} instances")), "{told}");
-        }
-        kind.remove().await;
     })
     .await;
 }
