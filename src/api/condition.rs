@@ -178,6 +178,8 @@ pub enum Reason {
     AssignmentsPaused,
     /// It asks for more nodes than any executor that fits registers; the colony assigns it all the same.
     TooManyNodes,
+    /// A whole number of a call is beyond 2^53, and the colony rounds it.
+    IntegerInexact,
     /// The process is assigned.
     ProcessRunning,
     /// The process was closed as successful.

@@ -24,6 +24,8 @@ mod borrowed_rights;
 #[cfg(test)]
 mod canary;
 #[cfg(test)]
+mod causes;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod colonies;
@@ -105,6 +107,8 @@ mod results;
 mod status;
 #[cfg(test)]
 mod traces;
+#[cfg(test)]
+mod upgrade;
 #[cfg(test)]
 mod waiting;
 #[cfg(test)]

@@ -12,8 +12,11 @@
 mod commands;
 mod docs;
 mod explain;
+mod inputs;
 mod kinds;
 mod own;
+mod pods;
+mod releases;
 
 use std::{fs, path::PathBuf};
 

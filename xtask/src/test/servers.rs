@@ -67,6 +67,12 @@ pub fn start(needs: Needs, which: &Which) -> Result<Servers> {
     {
         servers.environment.insert(DOCKER_OBSTACLE.to_owned(), obstacle);
     }
+    if needs.helms {
+        for (name, path) in tools::provide(tools::HELMS)?.iter() {
+            let variable = format!("{}_BIN", name.to_uppercase());
+            servers.environment.insert(variable, path.to_string_lossy().into_owned());
+        }
+    }
     if needs.programs {
         for (name, path) in tools::provide(tools::INTEROP_PROGRAMS)?.iter() {
             let variable = format!("{}_BIN", name.to_uppercase().replace('-', "_"));
