@@ -9,7 +9,7 @@ use super::{
     outcome::{Effect, FailureKind, StepFailure},
 };
 use crate::{
-    api::names::{CONTROLLER_EXECUTOR_TYPE, OPERATOR},
+    api::names::{CONTROLLER_EXECUTOR_TYPE, operator_member_name},
     colony::{
         Error, Executor, ExecutorState, Id, InvalidField, NewExecutor, NewUser, Process, ProcessId,
         ProcessState, Session,
@@ -90,14 +90,14 @@ impl Colony<'_> {
             ColonyStep::RegisterMember => {
                 let (owner, member) = (&self.connection.owner, &self.connection.member);
                 let id = member.id();
-                let user = NewUser::new(owner.colony(), &member_name(id), id.clone())
+                let user = NewUser::new(owner.colony(), &operator_member_name(id.as_str()), id.clone())
                     .map_err(|error| refused(&what, &error))?;
                 owner.add_user(&user).await.map_err(failed)?;
                 Ok(Effect::Nothing)
             }
             ColonyStep::RemoveMember => {
                 let (owner, member) = (&self.connection.owner, &self.connection.member);
-                let removed = owner.remove_user(&member_name(member.id())).await;
+                let removed = owner.remove_user(&operator_member_name(member.id().as_str())).await;
                 of_colony_write(ColonyWrite::Remove, &what, removed)
             }
             ColonyStep::RegisterOperator { name, id, executor_type, origin, location } => {
@@ -268,12 +268,6 @@ impl Colony<'_> {
             message: format!("failed to {what}: the operator is not registered in the colony yet"),
         })
     }
-}
-
-/// The name of the user as which the operator is registered with a key of its own.
-fn member_name(id: &Id) -> String {
-    let short: String = id.as_str().chars().take(12).collect();
-    format!("{OPERATOR}-{short}")
 }
 
 /// An executor to be registered.

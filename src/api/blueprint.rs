@@ -2,8 +2,12 @@
 
 use kube::api::ObjectMeta;
 
-use super::names::{
-    BLUEPRINT_NAMESPACE_ANNOTATION, SUBMITTED_AS_ANNOTATION, blueprint_id, parse_submitted_as,
+use super::{
+    executor_deployment::Runtime,
+    names::{
+        BLUEPRINT_NAMESPACE_ANNOTATION, BLUEPRINT_ORIGIN_ANNOTATION, SUBMITTED_AS_ANNOTATION, blueprint_id,
+        parse_submitted_as,
+    },
 };
 use crate::colony::model::{Blueprint, BlueprintMetadata};
 
@@ -30,6 +34,14 @@ pub fn was_made_for_its_name(blueprint: &Blueprint, cluster: &str, kind: &str, o
 pub fn is_of_instance(blueprint: &Blueprint, cluster: &str, kind: &str, object: &ObjectMeta) -> bool {
     blueprint.id == blueprint_id(cluster, object.uid.as_deref().unwrap_or_default())
         || was_made_for_its_name(blueprint, cluster, kind, object)
+}
+
+/// Whether a blueprint mirrors an object of a cluster for a reconciler of another runtime, which may be at the location of this cluster.
+#[must_use]
+pub fn is_for_another_runtime(blueprint: &Blueprint) -> bool {
+    let runtime = blueprint.spec.get("runtime").and_then(serde_json::Value::as_str);
+    blueprint.metadata.annotations.contains_key(BLUEPRINT_ORIGIN_ANNOTATION)
+        && runtime.is_some_and(|runtime| runtime != Runtime::Kubernetes.as_str())
 }
 
 #[cfg(test)]

@@ -130,6 +130,10 @@ pub enum Reason {
     ReadFailed,
     /// Another reconciler handles the runtime.
     RuntimeElsewhere,
+    /// No reconciler serves the runtime at its location; the message has the command that starts one.
+    RuntimeNotServed,
+    /// The runtime does not carry out fields of the spec; the message names them.
+    FieldsNotCarriedOut,
     /// No `Colony` of that name, or no default.
     ColonyNotFound,
     /// The `Colony` does not admit this namespace.
@@ -178,6 +182,8 @@ pub enum Reason {
     AssignmentsPaused,
     /// It asks for more nodes than any executor that fits registers; the colony assigns it all the same.
     TooManyNodes,
+    /// A whole number of a call is beyond 2^53, and the colony rounds it.
+    IntegerInexact,
     /// The process is assigned.
     ProcessRunning,
     /// The process was closed as successful.

@@ -1,6 +1,8 @@
 //! The command line: what a person or the container's entry point calls.
 
 mod cancel;
+mod colony;
+mod colony_server;
 mod completion;
 mod connection;
 mod crds;
@@ -57,6 +59,8 @@ enum Command {
     Crds,
     /// Import definitions that were written for ColonyOS
     Definitions(definitions::Arguments),
+    /// Add definitions and instances of files to a colony, without a cluster
+    Colony(colony::Arguments),
     /// Print the steps that the operator would take for manifests; needs no server. Exit code 1 if a manifest is
     /// invalid
     Plan(plan::Arguments),
@@ -128,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Crds => crds::print(),
         Command::Definitions(arguments) => definitions::run(&arguments),
+        Command::Colony(arguments) => colony::run(&arguments),
         Command::Plan(arguments) => plan::print(&arguments),
         Command::Get(arguments) => get::print(&arguments),
         Command::Process(arguments) => process::print(&arguments),
@@ -176,7 +181,8 @@ mod tests {
     use super::*;
 
     /// Those that ask no cluster.
-    const WITHOUT_CLUSTER: [&str; 6] = ["completion", "crds", "definitions", "gate", "plan", "reconciler"];
+    const WITHOUT_CLUSTER: [&str; 7] =
+        ["colony", "completion", "crds", "definitions", "gate", "plan", "reconciler"];
     /// Those that serve, and show nothing.
     const SERVING: [&str; 3] = ["director", "run", "worker"];
 

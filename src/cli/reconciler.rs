@@ -9,11 +9,12 @@ use clap::{Args, ValueEnum};
 
 use super::{
     Failure,
+    colony_server::{ColonyServer, variable},
     output::{complain, print},
     request::duration,
 };
 use crate::{
-    colony::{Client, Environment, PrivateKey, Server, Timeouts, Tls},
+    colony::Environment,
     reconciler::{
         act::Say,
         docker::Docker,
@@ -57,18 +58,8 @@ pub(super) struct Arguments {
     /// `~/.local/state` or /var/lib]
     #[arg(long, value_name = "FOLDER")]
     state_dir: Option<PathBuf>,
-    /// Host of the colony server
-    #[arg(long, value_name = "HOST", env = "COLONIES_SERVER_HOST", default_value = "localhost")]
-    server_host: String,
-    /// Port of the colony server
-    #[arg(long, value_name = "PORT", env = "COLONIES_SERVER_PORT", default_value_t = 50080)]
-    server_port: u16,
-    /// Whether the colony server is reached by TLS: true or false
-    #[arg(long, value_name = "BOOL", env = "COLONIES_TLS", default_value = "true", action = clap::ArgAction::Set, value_parser = clap::value_parser!(bool))]
-    server_tls: bool,
-    /// Name of the colony
-    #[arg(long, value_name = "NAME", env = "COLONIES_COLONY_NAME")]
-    colony: String,
+    #[command(flatten)]
+    server: ColonyServer,
     /// Host by which replicas reach the colony server [default: that of the reconciler]
     #[arg(long, value_name = "HOST", env = "COLONIES_CLIENT_HTTP_HOST")]
     replica_server_host: Option<String>,
@@ -109,19 +100,14 @@ impl Arguments {
         }
     }
 
-    fn server(&self) -> Server {
-        let tls = if self.server_tls { Tls::Webpki } else { Tls::Insecure };
-        Server { host: self.server_host.clone(), port: self.server_port, tls }
-    }
-
     fn surroundings(&self) -> Surroundings {
-        let mut server = self.server();
+        let mut server = self.server.server();
         server.host = self.replica_server_host.clone().unwrap_or(server.host);
         server.port = self.replica_server_port.unwrap_or(server.port);
         let passed_on = environment(|name| name.starts_with("AWS_S3_"));
         Surroundings {
             server,
-            colony: self.colony.clone(),
+            colony: self.server.colony.clone(),
             location: self.location.clone(),
             node: super::request::host(),
             kind: self.kind(),
@@ -138,7 +124,7 @@ impl Arguments {
             let base = own.or(home).unwrap_or_else(|| PathBuf::from("/var/lib"));
             let safe = |name: &str| name.replace(['/', '.'], "_");
             base.join("colonyos-reconciler")
-                .join(safe(&self.colony))
+                .join(safe(&self.server.colony))
                 .join(safe(&self.location))
                 .join(self.kind().to_string())
         })
@@ -155,11 +141,9 @@ async fn reconcile(arguments: &Arguments) -> Result<(), Failure> {
     let shutdown = Shutdown::on_signals()?;
     let clock = Clock::system();
     let say: Say = Arc::new(move |text: &str| told(&clock, text));
-    let key = variable("COLONIES_COLONY_PRVKEY")
-        .ok_or("set COLONIES_COLONY_PRVKEY in the environment: the key of the colony's owner, which registers executors")?;
-    let key = PrivateKey::from_hex(&key)
-        .map_err(|error| format!("failed to read COLONIES_COLONY_PRVKEY: {error}"))?;
-    let client = Client::new(&arguments.server(), Timeouts::default())?;
+    let owner = arguments
+        .server
+        .session(&[("COLONIES_COLONY_PRVKEY", "the key of the colony's owner, which registers executors")])?;
     let folder = tokio::select! {
         folder = take(arguments.state_dir(), &say) => folder?,
         () = shutdown.requested() => return Ok(()),
@@ -174,7 +158,7 @@ async fn reconcile(arguments: &Arguments) -> Result<(), Failure> {
         Kind::Docker => Arc::new(
             Docker::connect(
                 arguments.docker_host.as_deref(),
-                &arguments.colony,
+                &arguments.server.colony,
                 &arguments.location,
                 &folder.id()?,
                 arguments.network.clone(),
@@ -183,7 +167,7 @@ async fn reconcile(arguments: &Arguments) -> Result<(), Failure> {
         ),
     };
     let settings = Settings {
-        owner: client.session(&arguments.colony, key),
+        owner,
         seat: Seat {
             location: arguments.location.clone(),
             kind,
@@ -234,14 +218,6 @@ fn told(clock: &Clock, text: impl Display) {
     if let Err(error) = print(&format!("{:.0} {text}\n", clock.now())) {
         complain(error);
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the owner's key is told by the environment alone: arguments can be read by every user of the machine"
-)]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The variables of this process whose names are wanted.

@@ -13,7 +13,7 @@ use super::{
     connection::{Connection, of_operator},
 };
 use crate::{
-    api,
+    api::{self, names::status_manager},
     controllers::{self, Services},
     runtime::{
         clock::Clock,
@@ -192,6 +192,10 @@ async fn control(arguments: &Arguments, ground: ControllerSetup, shutdown: &Shut
                 "{held}, and leaderElection.enabled is false here: two operators on the same objects can do their work twice"
             );
         }
+    }
+    let own = status_manager(&connection.namespace, &configuration.leader_election.lease_name);
+    for written in lease::foreign::writers(&connection.calls, &own, clock.now()).await {
+        tracing::warn!("{written}: two operators on the same objects can do their work twice");
     }
     metrics.show_leadership(leadership.clone())?;
     let instance = Some(arguments.identity.clone());

@@ -85,12 +85,8 @@ pub(super) fn plan(snapshot: &ExecutorDeploymentSnapshot) -> BlueprintPlan {
             // On record before anything is sent: the deletion of the object must know what to look for.
             plan.sync = Sync::Agreed(BlueprintStatus { name, ..BlueprintStatus::default() });
         } else {
-            plan.steps.push(ColonyStep::AddBlueprint(Box::new(new_blueprint(
-                snapshot,
-                &name,
-                &colony.spec.colony_name,
-                &ours,
-            ))));
+            plan.steps
+                .push(ColonyStep::AddBlueprint(Box::new(new_blueprint(snapshot, &name, colony, &ours))));
         }
         return plan;
     };
@@ -175,7 +171,10 @@ impl BlueprintPlan {
         self.sync = sync;
         let (name, generation) = (&blueprint.metadata.name, blueprint.metadata.generation);
         match written {
-            None => return,
+            None => {
+                self.respell(snapshot, blueprint, ours);
+                return;
+            }
             Some(WrittenSide::Object) => {
                 let spec = theirs.object_spec(&colony.name, Some(&object.spec));
                 match granted(&spec, colony) {
@@ -199,15 +198,34 @@ impl BlueprintPlan {
                 self.sync = Sync::Differs { agreed, message };
                 return;
             }
+            // Undone once that is on record. What follows from the object's own spec goes on.
+            Some(WrittenSide::Blueprint) if told_first.is_some() => {}
             Some(WrittenSide::Blueprint) => self.steps.push(ColonyStep::UpdateBlueprint {
                 name: name.clone(),
-                spec: ours.blueprint_spec(),
+                spec: ours.fleet_blueprint_spec(),
                 hash: ours.hash(),
                 seen_generation: generation,
             }),
         }
         if let Some(told_first) = told_first {
             self.sync = told_first;
+        }
+    }
+
+    /// Writes a blueprint anew that says the same in words that its reconciler does not read.
+    fn respell(&mut self, snapshot: &ExecutorDeploymentSnapshot, blueprint: &Blueprint, ours: &SharedSpec) {
+        let object = &snapshot.object;
+        if object.sync_policy() == SyncPolicy::KubernetesWins
+            && object.spec.management_policies.allow(ManagementPolicy::Update)
+            && matches!(self.sync, Sync::Agreed(_))
+            && ours.is_spelled_otherwise(&blueprint.spec)
+        {
+            self.steps.push(ColonyStep::UpdateBlueprint {
+                name: blueprint.metadata.name.clone(),
+                spec: ours.fleet_blueprint_spec(),
+                hash: ours.hash(),
+                seen_generation: blueprint.metadata.generation,
+            });
         }
     }
 }
@@ -254,7 +272,7 @@ fn granted(spec: &Map<String, Value>, colony: &ResolvedColony) -> Result<Executo
 fn new_blueprint(
     snapshot: &ExecutorDeploymentSnapshot,
     name: &str,
-    colony: &str,
+    colony: &ResolvedColony,
     spec: &SharedSpec,
 ) -> Blueprint {
     let object = &snapshot.object;
@@ -264,7 +282,8 @@ fn new_blueprint(
         kind: EXECUTOR_DEPLOYMENT_KIND.to_owned(),
         metadata: BlueprintMetadata {
             name: name.to_owned(),
-            colony: colony.to_owned(),
+            colony: colony.spec.colony_name.clone(),
+            location: object.spec.location_in(colony.spec.location.as_deref()).unwrap_or_default().to_owned(),
             // The server keeps what it is given, and counts from there.
             generation: 1,
             annotations: BTreeMap::from([
@@ -274,7 +293,7 @@ fn new_blueprint(
             ]),
             ..BlueprintMetadata::default()
         },
-        spec: spec.blueprint_spec(),
+        spec: spec.fleet_blueprint_spec(),
         ..Blueprint::default()
     }
 }

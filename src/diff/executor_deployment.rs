@@ -69,12 +69,10 @@ pub fn plan(
         return Ok(Plan { awaiting: vec![awaited], sync: Sync::Unchanged, ..Plan::default() });
     }
     let mut blueprint = blueprint::plan(snapshot);
-    if matches!(blueprint.sync, Sync::Undoes(_)) {
-        return Ok(Plan { sync: blueprint.sync, ..Plan::default() });
-    }
     if let Some(step) = blueprint.object.take() {
-        // Whatever follows from the spec follows from the next one.
-        let steps = vec![Step::Kubernetes(step)];
+        // Whatever follows from the spec follows from the next one, which is written once it is on record that an edit is undone.
+        let is_told = !matches!(blueprint.sync, Sync::Undoes(_));
+        let steps = is_told.then_some(Step::Kubernetes(step)).into_iter().collect();
         return Ok(Plan { steps, sync: blueprint.sync, ..Plan::default() });
     }
     let Some(here) = &desired.here else {
@@ -469,6 +467,7 @@ mod tests {
             registration: Observed::Unknown(away()),
             recorded_registration: Observed::Unknown(away()),
             processes: Observed::Known(Vec::new()),
+            carrier: crate::snapshot::Carrier::default(),
             submit_not_before: None,
             in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),

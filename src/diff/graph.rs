@@ -24,6 +24,11 @@ use crate::{
 /// How long the server may take to write the reasons of a failure, which it does after the state.
 const REASONS: SignedDuration = SignedDuration::from_secs(2);
 
+/// How long the server is given to release a node once those that it waits for have succeeded.
+const RELEASE: SignedDuration = SignedDuration::from_secs(1);
+/// How seldom one is looked at that the server does not release.
+const LONGEST_RELEASE: SignedDuration = SignedDuration::from_mins(1);
+
 /// A workflow on the server, as a look-up of its label shows it.
 struct Graph<'a> {
     id: &'a str,
@@ -118,6 +123,26 @@ fn reasons_due(processes: &[&Process], now: Timestamp) -> Option<Timestamp> {
     let lacks = |process: &&&Process| process.state == ProcessState::Failed && process.errors.is_empty();
     let ends = processes.iter().filter(lacks).filter_map(|process| process.ended_at);
     ends.filter(|ended_at| *ended_at <= now && now < *ended_at + REASONS).max().map(|at| at + REASONS)
+}
+
+/// When to look again at a node that waits for others although these have all succeeded: the server releases it after that. The
+/// longer ago that was, the later.
+fn release_due(nodes: &[Node<'_>], now: Timestamp) -> Option<Timestamp> {
+    let ended_at = |name: &String| {
+        let node = nodes.iter().find(|node| node.recorded.name == *name)?;
+        let ended_at = node.process.and_then(|process| process.ended_at);
+        let recorded = node.recorded.completion_time.as_ref().map(|time| time.0);
+        (node.state == WorkState::Succeeded).then(|| ended_at.or(recorded).unwrap_or(now))
+    };
+    let waits = nodes.iter().filter_map(|node| node.process);
+    let waits = waits.filter(|process| process.state == ProcessState::Waiting && process.waits_for_parents);
+    let released = waits.filter_map(|process| {
+        let ends: Option<Vec<Timestamp>> =
+            process.spec.conditions.dependencies.iter().map(ended_at).collect();
+        ends?.into_iter().max()
+    });
+    let pause = |since: Timestamp| now.duration_since(since).clamp(RELEASE, LONGEST_RELEASE);
+    released.filter_map(|since| now.checked_add(pause(since)).ok()).min()
 }
 
 /// Where a workflow stands as a whole.
@@ -262,7 +287,7 @@ impl MirrorPlan {
         if state.is_live() {
             self.awaiting.push(format!("executors to run the nodes of workflow {id}"));
         }
-        None
+        release_due(&nodes, known.now)
     }
 
     /// Ends what runs of an object. It has ended when the server reports it.
@@ -475,6 +500,30 @@ mod tests {
         assert_eq!(seen(vec![fresh], [Running, Waiting]), None, "the server may still say why");
         assert_eq!(seen(pair("g", [1, 0])[..1].to_vec(), [Waiting, Waiting]), Some(vec![Running, Lost]));
         assert_eq!(seen(pair("other", [1, 0]), [Succeeded, Waiting]), Some(vec![Succeeded, Lost]));
+    }
+
+    /// Its input may be too large for any list in which that would show.
+    #[test]
+    fn what_is_about_to_be_released_is_looked_at_again_soon_and_ever_less() {
+        let due = |ended_at: i64, state: u8, waits: bool| {
+            let first = process("g", "a", state, &json!({ "endtime": at(ended_at).to_string() }));
+            let mut second = process("g", "b", 0, &json!({ "waitforparents": waits }));
+            second.spec.conditions.dependencies = vec!["a".to_owned()];
+            let (mirror, processes) = (mirror(Some("g")), Observed::Known(vec![first, second]));
+            let known = ProcessFacts {
+                recorded: Some(&mirror),
+                processes: &processes,
+                submit_not_before: None,
+                now: at(0),
+            };
+            MirrorPlan::default().follow_graph(&known, &status(&mirror).nodes, &mirror)
+        };
+        assert_eq!(due(0, 2, true), Some(at(1)));
+        assert_eq!(due(-7, 2, true), Some(at(7)));
+        assert_eq!(due(-500, 2, true), Some(at(60)));
+        assert_eq!(due(500, 2, true), Some(at(1)), "clocks differ");
+        assert_eq!(due(-7, 1, true), None, "its end is told");
+        assert_eq!(due(-7, 2, false), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{Answer, KubernetesStep, Step};
 use crate::{
     api::{
+        blueprint::is_for_another_runtime,
         condition::ConditionType,
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentSpec, Workload},
         names::{
@@ -170,6 +171,12 @@ fn reconcile(snapshot: &InboundSnapshot, inbound: &InboundProcess, name: &str, f
         return failed(format!("there is no blueprint {name} (any more)"));
     };
     let Some(object) = of_blueprint(snapshot, name) else {
+        if is_for_another_runtime(blueprint) {
+            // The handler of the kind is this operator, and the reconciler of the runtime finds the blueprint by itself.
+            let runtime = blueprint.spec.get("runtime");
+            let answer = Answer::Successful(json!({ "blueprint": name, "runtime": runtime }));
+            return InboundPlan { answer: Some(answer), ..InboundPlan::default() };
+        }
         return match missing_object(blueprint, snapshot, 0) {
             Ok(Some(step)) => do_first(step),
             Ok(None) => wait(),
@@ -212,7 +219,8 @@ fn reconcile_all(snapshot: &InboundSnapshot) -> InboundPlan {
     let Observed::Known(blueprints) = &snapshot.blueprints else { return wait() };
     let here = snapshot.spec.location.as_deref().unwrap_or_default();
     let concerned = |blueprint: &&Blueprint| {
-        blueprint.metadata.location.is_empty() || blueprint.metadata.location == here
+        (blueprint.metadata.location.is_empty() || blueprint.metadata.location == here)
+            && !is_for_another_runtime(blueprint)
     };
     let (mut steps, mut problems, mut count) = (Vec::new(), Vec::new(), 0);
     for blueprint in blueprints.iter().filter(concerned) {
@@ -602,6 +610,25 @@ mod tests {
         let request = Request::Reconcile { blueprint: "workers".to_owned(), force: false };
         let answered = plan(&snapshot(vec![], vec![mirror]), &process("p1", 1), &request);
         assert!(failure(&answered).contains("was made for an object of a cluster"), "{answered:?}");
+    }
+
+    /// The fleet is at the location of this cluster, where a reconciler of Docker is, too.
+    #[test]
+    fn a_blueprint_for_another_runtime_is_no_request() {
+        let mut mirror = blueprint(1);
+        mirror.spec.insert("runtime".to_owned(), json!("docker"));
+        assert!(!is_for_another_runtime(&mirror), "it was born in the colony");
+        let origin = "k8s:this/uid".to_owned();
+        mirror.metadata.annotations.insert(BLUEPRINT_ORIGIN_ANNOTATION.to_owned(), origin);
+        assert!(is_for_another_runtime(&mirror));
+        let one = Request::Reconcile { blueprint: "workers".to_owned(), force: false };
+        for request in [one, Request::ReconcileAll] {
+            let answered = plan(&snapshot(vec![], vec![mirror.clone()]), &process("p1", 1), &request);
+            assert!(matches!(answered.answer, Some(Answer::Successful(_))), "{answered:?}");
+            assert_eq!(answered.steps, []);
+        }
+        mirror.spec.insert("runtime".to_owned(), json!("kubernetes"));
+        assert!(!is_for_another_runtime(&mirror));
     }
 
     #[test]

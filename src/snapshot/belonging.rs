@@ -1,5 +1,5 @@
-//! Which processes are an object's. Status is a claim: others may have written it. A label is none: the operator submits, and
-//! writes the label of the object for which it does. Pure.
+//! Which processes are an object's. Status is a claim: others may have written it. So is a label, which every member of a colony can
+//! write: what is looked up by it counts as far as an operator has submitted it. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 
 use super::{
-    ColonyReference, Identity, Observed, PodExecutor, PodIdentities, Registration, TypeUse,
+    Carrier, ColonyReference, Identity, Observed, PodExecutor, PodIdentities, Registration, TypeUse,
     pod_trouble::PodTrouble,
 };
 use crate::{
@@ -49,6 +49,8 @@ pub struct ExecutorDeploymentSnapshot {
     pub earlier: Observed<Vec<Process>>,
     /// The blueprint that mirrors the object, if it has one.
     pub blueprint: Observed<Option<Blueprint>>,
+    /// Who carries it out, when another runtime does.
+    pub carrier: Carrier,
     /// Before this moment nothing may be submitted, since an earlier submit could still arrive.
     pub submit_not_before: Option<Timestamp>,
     /// Until when what this operator has added to the colony may still arrive there.

@@ -2,6 +2,7 @@
 
 mod belonging;
 mod busy_marks;
+mod carrier;
 pub mod colony;
 mod colony_cron;
 pub mod colony_process;
@@ -30,6 +31,7 @@ mod workforce;
 
 pub use belonging::Belonging;
 pub use busy_marks::{BusyMarks, PROTECTION};
+pub use carrier::Carrier;
 pub use colony::{ColonySnapshot, ColonyUser, Credentials, Leftovers, Membership, OperatorExecutor};
 pub use colony_cron::{ColonyCronSnapshot, CronRun};
 pub use colony_process::ColonyProcessSnapshot;

@@ -229,6 +229,13 @@ impl Workforce {
         there.map(|executor| executor.nodes).collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
+    /// Whether an approved executor of a type is at a location.
+    #[must_use]
+    pub fn is_served(&self, executor_type: &str, location: &str) -> bool {
+        let of_type = self.approved.get(executor_type);
+        of_type.is_some_and(|of_type| of_type.values().any(|executor| executor.is_at(Some(location))))
+    }
+
     /// The types that people may ask for.
     fn types(&self) -> impl Iterator<Item = &str> {
         let own = [CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE];

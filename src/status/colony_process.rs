@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{
     awaited::{self, Awaited},
     condition::{clean, whole_seconds},
+    inexact::inexact,
     output::bounded,
     work::{StateSummary, state_summary},
     work_status::{Submitted, WorkStatus, is_failed},
@@ -83,6 +84,7 @@ impl WorkStatus for ColonyProcessSnapshot {
         let is_there = self.object.spec.process_id.is_some();
         let found =
             awaited::too_many_nodes(&self.header, &self.object.spec.call.conditions, "spec.conditions");
+        let found = found.or_else(|| inexact(&self.object.spec.call, "spec"));
         found.filter(|_| !is_there)
     }
 

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{
     awaited::{self, Awaited},
     condition::{clean, whole_seconds},
+    inexact::inexact,
     output::{LARGEST_OUTPUT, bounded_by},
     work::{StateSummary, state_summary},
     work_status::{Submitted, WorkStatus},
@@ -102,6 +103,7 @@ impl WorkStatus for ColonyWorkflowSnapshot {
             return spec.nodes.iter().find_map(|node| {
                 let path = format!("spec.nodes[{}].conditions", node.name);
                 awaited::too_many_nodes(&self.header, &node.call.conditions, &path)
+                    .or_else(|| inexact(&node.call, &format!("spec.nodes[{}]", node.name)))
             });
         }
         let named = listed(&at_risk);

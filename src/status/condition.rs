@@ -4,9 +4,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 pub use super::finding::Finding;
+use crate::api::condition::ConditionType;
 
 /// Longest message of a condition in characters: well below the 32 KiB that the API allows, and still a page of text.
 const LONGEST_MESSAGE: usize = 1024;
+
+/// What Progressing says of an object that is degraded.
+const SEE_DEGRADED: &str = "waiting does not help: see condition Degraded";
 
 /// Makes conditions of findings, and of what tools are to make of them: in the fixed order, each with the time at which its
 /// status last changed. Types that were not found are dropped.
@@ -18,6 +22,7 @@ pub fn merge(
     now: Timestamp,
 ) -> Vec<Condition> {
     findings.extend(super::kstatus::finding(&findings));
+    shorten(&mut findings);
     findings.sort_by_key(|finding| finding.kind);
     findings
         .into_iter()
@@ -41,6 +46,23 @@ pub fn merge(
             }
         })
         .collect()
+}
+
+/// Says once less what Degraded, Stalled and Ready say, each to its own readers.
+fn shorten(findings: &mut [Finding]) {
+    let is_degraded =
+        |finding: &&Finding| finding.kind == ConditionType::Degraded && finding.holds == Some(true);
+    let Some(degraded) = findings.iter().find(is_degraded).map(|finding| finding.message.clone()) else {
+        return;
+    };
+    let repeats = |finding: &&mut Finding| {
+        finding.kind == ConditionType::Progressing
+            && finding.holds == Some(false)
+            && finding.message == degraded
+    };
+    for finding in findings.iter_mut().filter(repeats) {
+        SEE_DEGRADED.clone_into(&mut finding.message);
+    }
 }
 
 /// Has conditions that stay as they are say that they hold for this generation too: what waits for one, such as `kubectl wait`, does
@@ -68,10 +90,7 @@ pub fn clean(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        api::condition::{ConditionType, Reason},
-        snapshot::fixtures::at_second,
-    };
+    use crate::{api::condition::Reason, snapshot::fixtures::at_second, status::summary::Summary};
 
     /// A time that moved with every pass would be a write with every pass.
     #[test]
@@ -87,6 +106,18 @@ mod tests {
         assert_eq!(first, second);
         let third = merge(&second, vec![finding(None)], Some(1), at_second(30));
         assert_eq!(third.first().map(|condition| condition.last_transition_time.0), Some(at_second(30)));
+    }
+
+    #[test]
+    fn a_message_does_not_stand_in_four_conditions() {
+        let findings = Summary::Degraded.findings(|_| (Reason::PodsRefused, "quota".to_owned()));
+        let merged = merge(&[], findings, Some(1), Timestamp::UNIX_EPOCH);
+        let said: Vec<(&str, &str)> =
+            merged.iter().map(|condition| (&*condition.type_, &*condition.message)).collect();
+        assert_eq!(
+            said,
+            [("Progressing", SEE_DEGRADED), ("Degraded", "quota"), ("Stalled", "quota"), ("Ready", "quota")]
+        );
     }
 
     /// `kubectl describe` shows them as they stand: Ready belongs where the eye ends.

@@ -13,6 +13,7 @@ pub mod definition;
 pub mod event;
 pub mod executor_deployment;
 mod finding;
+mod inexact;
 pub mod instance;
 mod kstatus;
 pub mod look;

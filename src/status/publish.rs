@@ -42,10 +42,11 @@ pub struct Publisher {
     writes: Writes,
     metrics: Metrics,
     clock: Clock,
+    manager: String,
 }
 
 impl Publisher {
-    /// A publisher that reports as `instance`, the name of the operator's pod.
+    /// A publisher that reports as `instance`, the name of the operator's pod, and writes as `manager`.
     #[must_use]
     pub fn new(
         client: Client,
@@ -54,10 +55,11 @@ impl Publisher {
         writes: Writes,
         metrics: Metrics,
         clock: Clock,
+        manager: String,
     ) -> Self {
         let reporter = Reporter { controller: OPERATOR.to_owned(), instance };
         let recorder = Recorder::new(client.clone(), reporter.clone());
-        Self { client, reporter, recorder, leadership, writes, metrics, clock }
+        Self { client, reporter, recorder, leadership, writes, metrics, clock, manager }
     }
 
     /// Writes the status of an object if it has changed; whether it did. `resource_version` is that of the object if
@@ -137,7 +139,7 @@ impl Publisher {
         K: Resource + Serialize + DeserializeOwned + Clone + Debug,
     {
         let left = self.leadership.remaining().ok_or_else(not_leading)?;
-        let parameters = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
+        let parameters = PostParams { field_manager: Some(self.manager.clone()), ..PostParams::default() };
         let limit = CALL_TIME_LIMIT.min(left);
         let result = call(limit, api.replace_status(&object.name_any(), &parameters, object)).await;
         let outcome = counted(&result);

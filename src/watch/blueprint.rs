@@ -3,12 +3,12 @@
 use super::{executor_deployment::Reader, mirror::ProcessReader, work::explained};
 use crate::{
     api::{
-        executor_deployment::{BlueprintStatus, ExecutorDeployment},
+        executor_deployment::{BlueprintStatus, ExecutorDeployment, Runtime},
         names::EXECUTOR_DEPLOYMENT_KIND,
     },
     colony::Blueprint,
     memory::{absences::Absent, connections::Connection},
-    snapshot::{ColonyReference, Observed},
+    snapshot::{Carrier, ColonyReference, Observed},
 };
 
 impl Reader {
@@ -27,6 +27,32 @@ impl Reader {
         let recorded = object.status.as_ref().and_then(|status| status.blueprint.as_ref());
         let is_ending = object.metadata.deletion_timestamp.is_some();
         self.processes.blueprint(known, (&colony.name, &name), recorded, is_ending, connection).await
+    }
+
+    /// Who carries out an object of another runtime. Definitions are asked for only where it is not the usual reconciler.
+    pub(super) async fn carrier(
+        &self,
+        object: &ExecutorDeployment,
+        colony: &ColonyReference,
+        connection: Option<&Connection>,
+    ) -> Carrier {
+        let (runtime, workforce) =
+            (object.spec.runtime, connection.and_then(|found| found.workforce.as_ref()));
+        let (Some(colony), Some(connection), Some(workforce)) = (colony.resolved(), connection, workforce)
+        else {
+            return Carrier::Unknown;
+        };
+        if runtime == Runtime::Kubernetes || connection.problem.is_some() {
+            return Carrier::Unknown;
+        }
+        let location = object.spec.location_in(colony.spec.location.as_deref());
+        if Carrier::find(runtime, location, workforce, &[]) == Carrier::Present {
+            return Carrier::Present;
+        }
+        match connection.member.blueprint_definitions().await {
+            Ok(definitions) => Carrier::find(runtime, location, workforce, &definitions),
+            Err(_) => Carrier::Unknown,
+        }
     }
 }
 

@@ -193,6 +193,7 @@ impl Reader {
             processes: explained(processes, &colony),
             earlier: explained(self.earlier(object, connection.as_deref()).await, &colony),
             blueprint: self.blueprint(object, &colony, connection.as_deref()).await,
+            carrier: self.carrier(object, &colony, connection.as_deref()).await,
             submit_not_before: self.processes.submit_not_before(object.mirror()),
             in_flight,
             similar_executor_types: self.similar_executor_types(object),

@@ -1,7 +1,7 @@
 //! Reads the identity of a fleet's executor: its Secret, its registration in the colony, and what may still arrive there.
 
 use k8s_openapi::{Resource as _, api::core::v1::Secret};
-use kube::{Resource, ResourceExt as _, runtime::reflector::ObjectRef};
+use kube::{Api, Resource, ResourceExt as _, runtime::reflector::ObjectRef};
 
 use super::executor_deployment::Reader;
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
         policy::AdoptionPolicy,
     },
     memory::{adds::Added, connections::Connection, identities::read_identity, writes::Key},
+    runtime::kubernetes::{CALL_TIME_LIMIT, call},
     snapshot::{
         AddsInFlight, ColonyReference, ExecutorDeploymentSnapshot, Fleet, Identity, Observed, Registration,
     },
@@ -48,7 +49,21 @@ impl Reader {
                 return Observed::Known(Some(assumed));
             }
         }
+        if object.metadata.deletion_timestamp.is_some() {
+            return self.identity_at_end(namespace, &secret_name).await;
+        }
         self.read_identity(namespace, &secret_name).await
+    }
+
+    /// As [`Reader::read_identity`], of an object that is deleted. Where the operator may not read Secrets, it has made none, or has
+    /// lost the right: status names the executor, and the Secret goes with its owner.
+    async fn identity_at_end(&self, namespace: &str, secret_name: &str) -> Observed<Option<Identity>> {
+        let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
+        match call(CALL_TIME_LIMIT, api.get_opt(secret_name)).await {
+            Err(error) if error.is_forbidden() => Observed::Known(None),
+            Err(error) => Observed::Unknown(error.explain(&format!("get Secret {secret_name}"))),
+            Ok(found) => self.note_identity(namespace, secret_name, Observed::Known(found)),
+        }
     }
 
     /// Reads the Secret behind an identity that is only on record, where that is not what is wanted; whether it was read.
@@ -116,9 +131,19 @@ impl Reader {
         namespace: &str,
         secret_name: &str,
     ) -> Observed<Option<Identity>> {
+        let read = self.get_opt(namespace, secret_name).await;
+        self.note_identity(namespace, secret_name, read)
+    }
+
+    fn note_identity(
+        &self,
+        namespace: &str,
+        secret_name: &str,
+        read: Observed<Option<Secret>>,
+    ) -> Observed<Option<Identity>> {
         let key = Key::new(Secret::KIND, namespace, secret_name);
         let now = self.clock.instant();
-        match self.get_opt::<Secret>(namespace, secret_name).await {
+        match read {
             Observed::Unknown(why) => Observed::Unknown(why),
             Observed::Known(None) => {
                 self.writes.revalidate(&key);

@@ -5,9 +5,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use kube::Resource;
 
+use super::look_up::{
+    ReadError, add_new, labelled, live_labelled, observed, submitted_by_operator, unconfirmed,
+};
 use crate::{
     api::mirror::{MirrorState, MirrorStatus, Mirrored},
-    colony::{Error, Process, ProcessId, ProcessQuery, ProcessState, Session},
+    colony::{Process, ProcessId, ProcessState, Session},
     memory::{
         absences::{Absences, Absent},
         adds::{Added, Adds},
@@ -95,7 +98,7 @@ impl ProcessReader {
                 self.bound_and_labelled(member, &ProcessId::new(id), &mirror.label).await
             }
             Some(id) => self.process_and_gate(member, &ProcessId::new(id)).await,
-            None => member.processes_labelled(&mirror.label).await.map_err(ReadError::from),
+            None => labelled(member, &mirror.label, is_ending).await,
         };
         self.none_of_old(mirror, is_ending, observed(read))
     }
@@ -182,7 +185,7 @@ impl ProcessReader {
         let found = observed(if mirror.process_id.is_some() {
             self.nodes(member, live).await
         } else {
-            self.labelled(member, mirror).await
+            self.labelled(member, mirror, is_ending).await
         });
         self.none_of_old(mirror, is_ending, found)
     }
@@ -245,26 +248,47 @@ impl ProcessReader {
     }
 
     /// All processes of the label of a workflow that is not bound yet. They are remembered: the next pass needs them.
-    async fn labelled(&self, member: &Session, mirror: &MirrorStatus) -> Result<Vec<Process>, ReadError> {
+    async fn labelled(
+        &self,
+        member: &Session,
+        mirror: &MirrorStatus,
+        is_ending: bool,
+    ) -> Result<Vec<Process>, ReadError> {
         let asked_at = self.clock.instant();
         let age = self.clock.now().duration_since(mirror.intended_at.0).saturating_add(MARGIN);
         let seconds = u32::try_from(age.as_secs()).unwrap_or_default();
         let found = member.nodes_labelled(&mirror.label, seconds).await?;
+        let found = submitted_by_operator(member, &mirror.label, found, is_ending)?;
         for process in &found {
             self.processes.read(member.id(), process, asked_at);
         }
         Ok(found)
     }
 
-    /// Processes of one workflow. A failure or cancel of one ends others too, without notifications.
+    /// Processes of one workflow. A failure or cancel of one ends others too, and the end of one releases others, without
+    /// notifications.
     async fn nodes(&self, member: &Session, live: &[ProcessId]) -> Result<Vec<Process>, ReadError> {
+        let begun = self.clock.instant();
         let found = self.each(member, live).await?;
         let takes_others =
             |process: &Process| matches!(process.state, ProcessState::Failed | ProcessState::Cancelled);
-        if !found.iter().any(takes_others) {
+        let is_open = |id: &ProcessId| found.iter().any(|one| one.id == *id && !one.state.is_final());
+        let is_old = |process: &Process| {
+            let seen = self.processes.last_seen(member.id(), &process.id);
+            seen.is_none_or(|seen| seen.asked_at < begun)
+        };
+        // The server releases a node after its last parent has ended, also without a notification.
+        let is_unreleased =
+            |process: &Process| process.waits_for_parents && !process.parents.iter().any(is_open);
+        let doubtful: Vec<&Process> = if found.iter().any(takes_others) {
+            found.iter().filter(|process| !takes_others(process)).collect()
+        } else {
+            found.iter().filter(|process| is_unreleased(process) && is_old(process)).collect()
+        };
+        if doubtful.is_empty() {
             return Ok(found);
         }
-        for process in found.iter().filter(|process| !takes_others(process)) {
+        for process in doubtful {
             self.processes.invalidate(&process.id, self.clock.instant());
         }
         self.each(member, live).await
@@ -359,65 +383,89 @@ pub(super) fn member(connection: Option<&Connection>) -> Result<&Session, String
     }
 }
 
-/// What waits or runs under a label. One may step back from running to waiting between two lists.
-async fn live_labelled(member: &Session, label: &str) -> Result<Vec<Process>, Error> {
-    let mut found: Vec<Process> = Vec::new();
-    for state in [ProcessState::Waiting, ProcessState::Running, ProcessState::Waiting] {
-        let query = ProcessQuery::new(state).labelled(label).map_err(Error::Field)?;
-        add_new(&mut found, member.processes(&query).await?);
-    }
-    Ok(found)
-}
-
-/// Adds those that are not in the list yet.
-fn add_new(found: &mut Vec<Process>, more: Vec<Process>) {
-    for process in more {
-        if found.iter().all(|known| known.id != process.id) {
-            found.push(process);
-        }
-    }
-}
-
-/// Why it is not known what there is.
-#[derive(Debug, thiserror::Error)]
-enum ReadError {
-    #[error(transparent)]
-    Colony(#[from] Error),
-    #[error("{}", unconfirmed(.0.as_str()))]
-    Unconfirmed(ProcessId),
-}
-
-fn unconfirmed(id: &str) -> String {
-    format!("the server reports no {id}, and is asked once more before that is believed")
-}
-
-fn observed(read: Result<Vec<Process>, ReadError>) -> Observed<Vec<Process>> {
-    match read {
-        Ok(processes) => Observed::Known(processes),
-        Err(error) => Observed::Unknown(error.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    };
+
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::{
         api::namespace::ColonyTrust,
+        colony::{
+            Client, PrivateKey, Timeouts,
+            transport::{Answer, Envelope, Sending, Transport},
+        },
         snapshot::{ColonyAccess, ResolvedColony},
     };
+
+    fn reader(clock: &Clock) -> ProcessReader {
+        ProcessReader {
+            processes: Processes::new(FIRST_ANSWER),
+            submissions: Submissions::default(),
+            adds: Adds::default(),
+            absences: Absences::default(),
+            leadership: Leadership::always(clock),
+            clock: clock.clone(),
+        }
+    }
+
+    /// A server with a node that waits for another, which has ended. It counts how often it is asked for it.
+    struct Releases {
+        waits: AtomicBool,
+        asked: AtomicUsize,
+    }
+
+    impl Transport for Releases {
+        fn send<'a>(&'a self, envelope: Envelope<'a>) -> Sending<'a> {
+            let inner: Value = serde_json::from_slice(&STANDARD.decode(envelope.payload()).unwrap()).unwrap();
+            let is_child = inner["processid"] == "b".repeat(64);
+            self.asked.fetch_add(usize::from(is_child), Ordering::SeqCst);
+            let process = json!({
+                "processid": inner["processid"], "state": if is_child { 0 } else { 2 }, "processgraphid": "g",
+                "waitforparents": is_child && self.waits.load(Ordering::SeqCst),
+                "parents": if is_child { vec!["a".repeat(64)] } else { Vec::new() },
+                "spec": {}, "submissiontime": "2026-03-01T12:00:00Z", "starttime": "2026-03-01T12:00:00Z",
+                "endtime": "2026-03-01T12:00:00Z",
+            });
+            let reply = json!({ "payloadtype": "x", "payload": STANDARD.encode(process.to_string()), "error": false });
+            Box::pin(async move { Ok(Answer { status: 200, body: reply.to_string().into_bytes() }) })
+        }
+    }
+
+    /// No notification and, where it is too large, no list tells that a node no longer waits for others.
+    #[tokio::test]
+    async fn a_node_is_asked_for_again_once_nothing_is_left_that_it_waits_for() {
+        let server = Arc::new(Releases { waits: AtomicBool::new(true), asked: AtomicUsize::new(0) });
+        let client = Client::over(server.clone(), Timeouts::default());
+        let member = client.session("dev", PrivateKey::generate().unwrap());
+        let (parent, child) = (ProcessId::new("a".repeat(64)), ProcessId::new("b".repeat(64)));
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let reader = reader(&clock);
+        let asked = || server.asked.load(Ordering::SeqCst);
+        let waits = async |live: &[ProcessId]| {
+            clock.advance(Duration::from_secs(1));
+            reader.nodes(&member, live).await.unwrap().iter().any(|node| node.waits_for_parents)
+        };
+        assert!(waits(&[parent.clone(), child.clone()]).await, "it was just asked for");
+        assert_eq!(asked(), 1);
+        assert!(waits(std::slice::from_ref(&child)).await);
+        assert_eq!(asked(), 2, "once each time, while the server has not released it");
+        server.waits.store(false, Ordering::SeqCst);
+        assert!(!waits(std::slice::from_ref(&child)).await);
+        assert!(!waits(&[child]).await);
+        assert_eq!(asked(), 3, "what is released is asked for no more");
+    }
 
     /// A pass that reports a missing connection right before it exists would write status twice for each object.
     #[test]
     fn a_colony_that_is_about_to_be_asked_is_waited_for_but_not_long() {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
-        let leadership = Leadership::always(&clock);
-        let (processes, submissions) = (Processes::new(FIRST_ANSWER), Submissions::default());
-        let adds = Adds::default();
-        let absences = Absences::default();
-        let reader =
-            ProcessReader { processes, submissions, adds, absences, leadership, clock: clock.clone() };
+        let reader = reader(&clock);
         let spec = json!({ "server": { "host": "h" }, "colonyName": "c", "credentialsSecretName": "s" });
         let colony = ColonyReference::Resolved(Box::new(ResolvedColony {
             uid: "u".to_owned(),

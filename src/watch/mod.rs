@@ -23,6 +23,7 @@ mod identity;
 pub mod inbound;
 pub mod index;
 mod instance;
+mod look_up;
 pub mod mirror;
 mod object_events;
 pub mod orphans;

@@ -6,6 +6,7 @@ use kube::Resource as _;
 
 use super::{
     executor_deployment::Reader,
+    look_up::{ReadError, submitted_by_operator},
     mirror::member,
     work::{ReadWork, WorkReader},
 };
@@ -55,7 +56,9 @@ impl WorkReader {
         let mut last = None;
         for attempt in 1..=MOST_ATTEMPTS {
             let label = process_label(cluster, uid, attempt);
-            match member.nodes_labelled(&label, LONG_AGO).await.map(|found| W::id_of(&found)) {
+            let found = member.nodes_labelled(&label, LONG_AGO).await.map_err(ReadError::from);
+            let found = found.and_then(|found| submitted_by_operator(member, &label, found, false));
+            match found.map(|found| W::id_of(&found)) {
                 Err(error) => return Observed::Unknown(error.to_string()),
                 Ok(None) => break,
                 Ok(Some(id)) => last = Some(Restored { label, attempt, id }),
@@ -113,8 +116,9 @@ async fn earlier(before: Option<(&str, &str)>, connection: Option<&Connection>) 
         if skipped > MOST_SKIPPED && generation > 0 {
             continue;
         }
-        let labelled = member.nodes_labelled(&process_label(cluster, uid, generation), LONG_AGO).await;
-        let found = match labelled {
+        let label = process_label(cluster, uid, generation);
+        let labelled = member.nodes_labelled(&label, LONG_AGO).await.map_err(ReadError::from);
+        let found = match labelled.and_then(|found| submitted_by_operator(member, &label, found, false)) {
             Err(error) => return Observed::Unknown(error.to_string()),
             Ok(found) => found.into_iter().find(|process| process.spec.node_name != GATE_NODE),
         };

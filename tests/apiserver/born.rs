@@ -11,7 +11,6 @@ use colonyos_operator::{
         names::{CONTROLLER_EXECUTOR_TYPE, OPERATOR_EXECUTOR_KEY, ORIGIN_LABEL, operator_secret},
     },
     colony::{Blueprint, FunctionSpec, PrivateKey, ProcessState, model::BlueprintDefinition},
-    runtime::config::OperatorConfiguration,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -24,10 +23,10 @@ use crate::support::{
     cluster::connect_with_crds,
     colony::assigned,
     database::Database,
-    namespace::{TestNamespace, in_namespace},
+    namespace::TestNamespace,
     object::until,
     operator::{Operator, Signal, configuration},
-    stage::{SOON, Stage, with_configured_operator, with_operator},
+    stage::{SOON, Stage, with_operator, with_operator_beside},
     wait::{eventually, throughout},
 };
 
@@ -107,15 +106,9 @@ async fn fleets_that_were_born_in_a_colony_outlive_its_emptying() {
         return;
     };
     let connection = connect_with_crds().await;
-    in_namespace(&connection, "born-in", async |inside| {
-        // Nothing of a colony comes into the namespace of the operator.
-        let adjust = |configuration: &mut OperatorConfiguration| {
-            configuration.watch_namespaces.push(inside.name.clone());
-        };
-        with_configured_operator(&connection, "born-emptied", adjust, async |stage: &mut Stage| {
-            outlives(stage, &inside, &database).await;
-        })
-        .await;
+    // Nothing of a colony comes into the namespace of the operator.
+    with_operator_beside(&connection, "born-emptied", "born-in", async |stage, inside| {
+        outlives(stage, inside, &database).await;
     })
     .await;
 }
@@ -202,6 +195,40 @@ async fn what_runs_beyond_a_hundred_is_answered_by_the_next_operator() {
         let configuration = configuration(&stage.namespace.name);
         stage.operator = Operator::start(configuration, &stage.namespace.name, &stage.turn).await;
         eventually("all are answered", SOON, async || {
+            let mut left = 0;
+            for id in &running {
+                let process = stage.colony.member.process(id).await.map_err(|error| error.to_string())?;
+                left += usize::from(process.state != ProcessState::Failed);
+            }
+            (left == 0).then_some(()).ok_or_else(|| format!("{left} still run"))
+        })
+        .await;
+    })
+    .await;
+}
+
+/// What runs can be too large for one list: the oldest that fit are not all that is to be answered.
+#[tokio::test]
+async fn what_runs_and_is_too_large_for_one_list_is_answered_by_the_next_operator() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "born-large", async |stage: &mut Stage| {
+        let secret: Secret = stage.api().get(&operator_secret(&stage.colony.name)).await.unwrap();
+        let key = String::from_utf8(secret.data.unwrap()[OPERATOR_EXECUTOR_KEY].0.clone()).unwrap();
+        let client = stage.colony.owner.client();
+        let operator = client.session(&stage.colony.name, PrivateKey::from_hex(&key).unwrap());
+        stage.operator.signal(Signal::Kill);
+        stage.operator.wait_for_end(SOON).await;
+        let request = FunctionSpec::new(&stage.colony.name, CONTROLLER_EXECUTOR_TYPE, "made up").unwrap();
+        let request = request.kwarg("padding", "x".repeat(5 << 20));
+        let mut running = Vec::new();
+        for _ in 0..8 {
+            stage.colony.member.submit(&request).await.unwrap();
+            running.push(assigned(&operator).await.id);
+        }
+        assert!(operator.running(CONTROLLER_EXECUTOR_TYPE).await.unwrap_err().is_too_large());
+        let configuration = configuration(&stage.namespace.name);
+        stage.operator = Operator::start(configuration, &stage.namespace.name, &stage.turn).await;
+        eventually("all are answered", Duration::from_mins(2), async || {
             let mut left = 0;
             for id in &running {
                 let process = stage.colony.member.process(id).await.map_err(|error| error.to_string())?;

@@ -5,10 +5,10 @@ use colonyos_operator::{
         colony::Colony,
         colony_process::{ColonyProcess, ColonyProcessStatus},
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
-        names::{SUBMITTED_AS_ANNOTATION, identity_secret, submitted_as},
+        names::{SUBMITTED_AS_ANNOTATION, identity_secret, process_label, submitted_as},
         work::WorkState,
     },
-    colony::{ExecutorState, PrivateKey, ProcessId, ProcessState},
+    colony::{ExecutorState, FunctionSpec, PrivateKey, ProcessId, ProcessState},
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use kube::{
@@ -26,7 +26,7 @@ use crate::{
         namespace::{TestNamespace, in_namespace},
         object,
         own_kind::OwnKind,
-        stage::{SOON, Stage, executor_deployment, with_configured_operator, with_operator},
+        stage::{SOON, Stage, executor_deployment, with_operator, with_operator_beside},
         wait::eventually,
     },
 };
@@ -82,6 +82,46 @@ async fn a_status_that_names_the_process_of_another_is_not_believed() {
         stage.until_gone::<ColonyProcess>("taker").await;
         assert_eq!(state(stage, theirs).await, ProcessState::Waiting, "it is the victim's");
         assert_eq!(state(stage, own.as_deref().unwrap()).await, ProcessState::Cancelled);
+    })
+    .await;
+}
+
+/// Every member of a colony can write any label, such as that of the next attempt of another's object.
+#[tokio::test]
+async fn a_process_that_a_member_labels_as_anothers_is_not_bound() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "forged", async |stage| {
+        let cluster = stage.cluster().await;
+        waiting(stage, "victim").await;
+        let objects: Api<ColonyProcess> = stage.api();
+        let uid = objects.get("victim").await.unwrap().metadata.uid.unwrap();
+        let label = process_label(&cluster, &uid, 2);
+        let forged =
+            FunctionSpec::new(&stage.colony.name, "encoder", "encode").unwrap().label(&label).unwrap();
+        // An executor of another tenant, which has a key of its own.
+        let mallory = stage.colony.executor("mallory", "encoder").await;
+        let forged = mallory.submit(&forged).await.unwrap().id;
+        // As after a crash between an intent and the answer to its submit.
+        let intent = json!({ "label": label, "generation": 2, "state": "Intended", "processId": null });
+        let patch = Patch::Merge(json!({ "status": { "processId": null, "mirror": intent } }));
+        objects.patch_status("victim", &PatchParams::default(), &patch).await.unwrap();
+        let told = stage
+            .until_status::<ColonyProcess>("victim", "says who claims its label", |status| {
+                status.conditions.iter().any(|condition| condition.message.contains("mallory submitted it"))
+            })
+            .await;
+        assert_eq!(told.mirror.unwrap().process_id, None);
+        assert!(
+            stage.colony.member.processes_labelled(&label).await.unwrap().len() == 1,
+            "nothing is beside it"
+        );
+        objects.delete("victim", &DeleteParams::default()).await.unwrap();
+        stage.until_gone::<ColonyProcess>("victim").await;
+        assert_eq!(
+            state(stage, forged.as_str()).await,
+            ProcessState::Waiting,
+            "it is no process of the operator's"
+        );
     })
     .await;
 }
@@ -159,59 +199,52 @@ async fn until_ready(namespace: &TestNamespace, name: &str) {
 #[tokio::test]
 async fn an_executor_type_belongs_to_the_namespace_that_has_it_first_or_that_the_colony_lists() {
     let connection = connect_with_crds().await;
-    in_namespace(&connection, "types-second", async |other| {
-        let watch_both = |configuration: &mut colonyos_operator::runtime::config::OperatorConfiguration| {
-            configuration.watch_namespaces.push(other.name.clone());
-        };
-        with_configured_operator(&connection, "types", watch_both, async |stage| {
-            let of_encoders = json!({ "executorType": "encoder" });
-            stage.apply("encoders", &of_encoders).await;
-            stage.wait_until_ready("encoders", 1).await;
-            let second = executor_deployment("others", &stage.colony.name, &of_encoders);
-            let fleets = other.api::<ExecutorDeployment>();
-            // Times of creation are in whole seconds, and of two in the same one neither is the first.
-            let first =
-                stage.api::<ExecutorDeployment>().get("encoders").await.unwrap().metadata.creation_timestamp;
-            eventually("a later one is created later", SOON, async || {
-                let tried =
-                    fleets.create(&PostParams { dry_run: true, ..PostParams::default() }, &second).await;
-                let later = tried.map_err(|error| error.to_string())?.metadata.creation_timestamp;
-                (later > first).then_some(()).ok_or_else(|| format!("{later:?}"))
-            })
-            .await;
-            fleets.create(&PostParams::default(), &second).await.unwrap();
-            let told = until_refused(&other, "others").await.status.unwrap().message("Ready");
-            let remedy = format!("listed for it in spec.executorTypes of Colony {}", stage.colony.name);
-            assert!(told.contains("belongs to another namespace") && told.contains(&remedy), "{told}");
-            assert!(!told.contains(&stage.namespace.name), "whose it is is not told: {told}");
-            let secrets: Api<Secret> = other.api();
-            assert!(secrets.get_opt(&identity_secret("others")).await.unwrap().is_none());
-
-            let colonies: Api<Colony> = Api::all(connection.calls.clone());
-            let rule = async |namespaces: Value| {
-                let rules = json!({ "executorTypes": [{ "type": "encoder", "namespaces": namespaces }] });
-                object::change(&colonies, &stage.colony.name, rules).await.unwrap();
-            };
-            rule(json!([stage.namespace.name, other.name])).await;
-            until_ready(&other, "others").await;
-            // What runs is not ended for a change of the Colony.
-            rule(json!([other.name])).await;
-            let first = until_refused(&stage.namespace, "encoders").await.status.unwrap();
-            let deployments: Api<Deployment> = stage.api();
-            assert_eq!(deployments.get("encoders").await.unwrap().metadata.deletion_timestamp, None);
-            let executor = stage.colony.member.executor(&first.executor.unwrap().name).await.unwrap();
-            assert_eq!(executor.state, ExecutorState::Approved);
-
-            // Once the first one is gone, the type is free.
-            object::change(&colonies, &stage.colony.name, json!({ "executorTypes": null })).await.unwrap();
-            until_refused(&other, "others").await;
-            stage.api::<ExecutorDeployment>().delete("encoders", &DeleteParams::default()).await.unwrap();
-            stage.until_gone::<ExecutorDeployment>("encoders").await;
-            until_ready(&other, "others").await;
-            other.api::<ExecutorDeployment>().delete("others", &DeleteParams::default()).await.unwrap();
-            object::until_gone(&other.api::<ExecutorDeployment>(), "others").await;
+    with_operator_beside(&connection, "types", "types-second", async |stage, other| {
+        let of_encoders = json!({ "executorType": "encoder" });
+        stage.apply("encoders", &of_encoders).await;
+        stage.wait_until_ready("encoders", 1).await;
+        let second = executor_deployment("others", &stage.colony.name, &of_encoders);
+        let fleets = other.api::<ExecutorDeployment>();
+        // Times of creation are in whole seconds, and of two in the same one neither is the first.
+        let first =
+            stage.api::<ExecutorDeployment>().get("encoders").await.unwrap().metadata.creation_timestamp;
+        eventually("a later one is created later", SOON, async || {
+            let tried = fleets.create(&PostParams { dry_run: true, ..PostParams::default() }, &second).await;
+            let later = tried.map_err(|error| error.to_string())?.metadata.creation_timestamp;
+            (later > first).then_some(()).ok_or_else(|| format!("{later:?}"))
         })
         .await;
+        fleets.create(&PostParams::default(), &second).await.unwrap();
+        let told = until_refused(other, "others").await.status.unwrap().message("Ready");
+        let remedy = format!("listed for it in spec.executorTypes of Colony {}", stage.colony.name);
+        assert!(told.contains("belongs to another namespace") && told.contains(&remedy), "{told}");
+        assert!(!told.contains(&stage.namespace.name), "whose it is is not told: {told}");
+        let secrets: Api<Secret> = other.api();
+        assert!(secrets.get_opt(&identity_secret("others")).await.unwrap().is_none());
+
+        let colonies: Api<Colony> = Api::all(connection.calls.clone());
+        let rule = async |namespaces: Value| {
+            let rules = json!({ "executorTypes": [{ "type": "encoder", "namespaces": namespaces }] });
+            object::change(&colonies, &stage.colony.name, rules).await.unwrap();
+        };
+        rule(json!([stage.namespace.name, other.name])).await;
+        until_ready(other, "others").await;
+        // What runs is not ended for a change of the Colony.
+        rule(json!([other.name])).await;
+        let first = until_refused(&stage.namespace, "encoders").await.status.unwrap();
+        let deployments: Api<Deployment> = stage.api();
+        assert_eq!(deployments.get("encoders").await.unwrap().metadata.deletion_timestamp, None);
+        let executor = stage.colony.member.executor(&first.executor.unwrap().name).await.unwrap();
+        assert_eq!(executor.state, ExecutorState::Approved);
+
+        // Once the first one is gone, the type is free.
+        object::change(&colonies, &stage.colony.name, json!({ "executorTypes": null })).await.unwrap();
+        until_refused(other, "others").await;
+        stage.api::<ExecutorDeployment>().delete("encoders", &DeleteParams::default()).await.unwrap();
+        stage.until_gone::<ExecutorDeployment>("encoders").await;
+        until_ready(other, "others").await;
+        other.api::<ExecutorDeployment>().delete("others", &DeleteParams::default()).await.unwrap();
+        object::until_gone(&other.api::<ExecutorDeployment>(), "others").await;
     })
     .await;
 }

@@ -282,7 +282,7 @@ async fn submit(stage: &Stage, label: &str, nodes: &[(&str, &[&str])]) -> String
         needs.iter().fold(spec, |spec, needed| spec.depends_on(needed).unwrap())
     };
     let workflow = WorkflowSpec::new(colony, nodes.iter().map(function).collect()).unwrap();
-    stage.colony.member.submit_workflow(&workflow).await.unwrap().id
+    stage.operators_member().await.submit_workflow(&workflow).await.unwrap().id
 }
 
 /// What a lost answer leaves behind: unknown workflows of the label, whole or in part.

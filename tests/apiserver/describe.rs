@@ -18,12 +18,15 @@ use crate::support::{
     namespace::{TestNamespace, in_namespace},
 };
 
-const CASES: [&str; 10] = [
+const CASES: [&str; 13] = [
     "colony_away",
     "deletion_waits",
     "executors_busy",
     "failed",
+    "fleet_crashes",
+    "fleet_out_of_memory",
     "fleet_paused",
+    "fleet_refused",
     "no_executor",
     "not_looked_at",
     "request_without_flow",

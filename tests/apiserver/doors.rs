@@ -37,7 +37,7 @@ use crate::{
         namespace::{TestNamespace, in_namespace},
         object,
         process::until_ended,
-        stage::{SOON, Stage, executor_deployment, with_configured_operator, with_operator},
+        stage::{SOON, Stage, executor_deployment, with_operator, with_operator_beside},
         wait::eventually,
     },
 };
@@ -86,91 +86,88 @@ fn ask(stage: &Stage, name: &str, namespace: &str, more: &Value) -> FunctionSpec
 #[tokio::test]
 async fn a_member_gets_no_more_in_the_cluster_than_the_colony_lists() {
     let connection = connect_with_crds().await;
-    in_namespace(&connection, "doors-tenant", async |tenants| {
-        let both = |configuration: &mut colonyos_operator::runtime::config::OperatorConfiguration| {
-            configuration.watch_namespaces.push(tenants.name.clone());
-        };
-        Box::pin(with_configured_operator(&connection, "doors-member", both, async |stage| {
-            let fleets: Api<ExecutorDeployment> = tenants.api();
-            let mine = executor_deployment("mine", &stage.colony.name, &json!({ "replicas": 1 }));
-            fleets.create(&PostParams::default(), &mine).await.unwrap();
-            object::until(&fleets, "mine", "is ready", |object: &ExecutorDeployment| {
-                object.status.as_ref().is_some_and(|status| status.is_true("Ready"))
-            })
-            .await;
-            let member = member(stage, &tenants, "mine").await;
-            let (own, theirs) = (stage.namespace.name.as_str(), tenants.name.as_str());
-            let secret = stage.colony.name.as_str();
-            let plain = json!({});
-            let refused = async |name: &str, asked: FunctionSpec| {
-                let id = member.submit(&asked).await.unwrap().id;
-                let process = until_ended(&member, &id, SOON).await;
-                assert_eq!(process.state, ProcessState::Failed, "{name}: {process:?}");
-                for api in [stage.api::<ExecutorDeployment>(), tenants.api()] {
-                    assert!(api.get_opt(name).await.unwrap().is_none(), "{name} is there");
-                }
-                process.errors.join(" ")
-            };
-            // By default nothing is made.
-            let told = refused("closed", ask(stage, "closed", theirs, &plain)).await;
-            assert!(told.contains("inbound"), "{told}");
-
-            let colonies: Api<Colony> = Api::all(stage.namespace.kubernetes.calls.clone());
-            let open = json!({ "inbound": { "policy": "Accept", "namespaces": [theirs] } });
-            object::change(&colonies, &stage.colony.name, open).await.unwrap();
-            let accepted = member.submit(&ask(stage, "open", theirs, &plain)).await.unwrap().id;
-            object::until(&fleets, "open", "is there", |_: &ExecutorDeployment| true).await;
-
-            for (index, namespace) in [
-                own,
-                "kube-system",
-                "no-such-namespace",
-                "..",
-                "",
-                &format!("{own}/secrets/{secret}"),
-                &format!("{own}%2fsecrets%2f{secret}"),
-                &format!("{theirs}/../{own}"),
-            ]
-            .into_iter()
-            .enumerate()
-            .filter(|(_, namespace)| !namespace.is_empty())
-            {
-                let name = format!("into-{index}");
-                refused(&name, ask(stage, &name, namespace, &plain)).await;
-            }
-            for (name, more) in [
-                ("secret", json!({ "config": { "envFrom": [{ "secretRef": { "name": "s" } }] } })),
-                ("map", json!({ "config": { "envFrom": [{ "configMapRef": { "name": "s" } }] } })),
-                ("mounted", json!({ "config": { "volumes": [{ "source": "secret/s", "target": "/s" }] } })),
-                ("claim", json!({ "config": { "volumes": [{ "source": "persistentVolumeClaim/s", "target": "/s" }] } })),
-                ("node", json!({ "config": { "volumes": [{ "source": "/etc", "target": "/s" }] } })),
-                ("account", json!({ "serviceAccountName": "default" })),
-                ("template", json!({ "template": { "spec": { "hostPID": true } } })),
-                ("many", json!({ "replicas": 1_000_000 })),
-                ("types", json!({ "executorType": CONTROLLER_EXECUTOR_TYPE })),
-            ] {
-                refused(name, ask(stage, name, theirs, &more)).await;
-            }
-            // One that is too large to be read is answered by its name, and does not keep the next from its answer.
-            let failed = member.statistics().await.unwrap().failed;
-            let large = ask(stage, "large", theirs, &plain).kwarg("padding", "x".repeat(9 << 20));
-            assert!(matches!(member.submit(&large).await, Err(Error::TooLarge { first: Some(_), .. })));
-            eventually("what is too large is answered", SOON, async || {
-                let now = member.statistics().await.map_err(|error| error.to_string())?.failed;
-                (now > failed).then_some(()).ok_or_else(|| format!("{now} have failed"))
-            })
-            .await;
-            // The fleets of others are not changed either.
-            refused("none", ask(stage, "mine", theirs, &json!({ "replicas": 0 }))).await;
-            let mine = fleets.get("mine").await.unwrap();
-            assert_eq!((mine.spec.replicas, mine.labels().get("colonies.io/origin")), (1, None));
-            until_ended(&member, &accepted, SOON).await;
-            // Each is answered once, and no more is said of it.
-            let log = stage.operator.log();
-            let lines = log.lines().filter(|line| line.contains("into-5")).count();
-            assert!(lines < 10, "{lines} lines about one process");
-        }))
+    with_operator_beside(&connection, "doors-member", "doors-tenant", async |stage, tenants| {
+        let fleets: Api<ExecutorDeployment> = tenants.api();
+        let mine = executor_deployment("mine", &stage.colony.name, &json!({ "replicas": 1 }));
+        fleets.create(&PostParams::default(), &mine).await.unwrap();
+        object::until(&fleets, "mine", "is ready", |object: &ExecutorDeployment| {
+            object.status.as_ref().is_some_and(|status| status.is_true("Ready"))
+        })
         .await;
+        let member = member(stage, tenants, "mine").await;
+        let (own, theirs) = (stage.namespace.name.as_str(), tenants.name.as_str());
+        let secret = stage.colony.name.as_str();
+        let plain = json!({});
+        let refused = async |name: &str, asked: FunctionSpec| {
+            let id = member.submit(&asked).await.unwrap().id;
+            let process = until_ended(&member, &id, SOON).await;
+            assert_eq!(process.state, ProcessState::Failed, "{name}: {process:?}");
+            for api in [stage.api::<ExecutorDeployment>(), tenants.api()] {
+                assert!(api.get_opt(name).await.unwrap().is_none(), "{name} is there");
+            }
+            process.errors.join(" ")
+        };
+        // By default nothing is made.
+        let told = refused("closed", ask(stage, "closed", theirs, &plain)).await;
+        assert!(told.contains("inbound"), "{told}");
+
+        let colonies: Api<Colony> = Api::all(stage.namespace.kubernetes.calls.clone());
+        let open = json!({ "inbound": { "policy": "Accept", "namespaces": [theirs] } });
+        object::change(&colonies, &stage.colony.name, open).await.unwrap();
+        let accepted = member.submit(&ask(stage, "open", theirs, &plain)).await.unwrap().id;
+        object::until(&fleets, "open", "is there", |_: &ExecutorDeployment| true).await;
+
+        for (index, namespace) in [
+            own,
+            "kube-system",
+            "no-such-namespace",
+            "..",
+            "",
+            &format!("{own}/secrets/{secret}"),
+            &format!("{own}%2fsecrets%2f{secret}"),
+            &format!("{theirs}/../{own}"),
+        ]
+        .into_iter()
+        .enumerate()
+        .filter(|(_, namespace)| !namespace.is_empty())
+        {
+            let name = format!("into-{index}");
+            refused(&name, ask(stage, &name, namespace, &plain)).await;
+        }
+        for (name, more) in [
+            ("secret", json!({ "config": { "envFrom": [{ "secretRef": { "name": "s" } }] } })),
+            ("map", json!({ "config": { "envFrom": [{ "configMapRef": { "name": "s" } }] } })),
+            ("mounted", json!({ "config": { "volumes": [{ "source": "secret/s", "target": "/s" }] } })),
+            (
+                "claim",
+                json!({ "config": { "volumes": [{ "source": "persistentVolumeClaim/s", "target": "/s" }] } }),
+            ),
+            ("node", json!({ "config": { "volumes": [{ "source": "/etc", "target": "/s" }] } })),
+            ("account", json!({ "serviceAccountName": "default" })),
+            ("template", json!({ "template": { "spec": { "hostPID": true } } })),
+            ("many", json!({ "replicas": 1_000_000 })),
+            ("types", json!({ "executorType": CONTROLLER_EXECUTOR_TYPE })),
+        ] {
+            refused(name, ask(stage, name, theirs, &more)).await;
+        }
+        // One that is too large to be read is answered by its name, and does not keep the next from its answer.
+        let failed = member.statistics().await.unwrap().failed;
+        let large = ask(stage, "large", theirs, &plain).kwarg("padding", "x".repeat(9 << 20));
+        assert!(matches!(member.submit(&large).await, Err(Error::TooLarge { first: Some(_), .. })));
+        eventually("what is too large is answered", SOON, async || {
+            let now = member.statistics().await.map_err(|error| error.to_string())?.failed;
+            (now > failed).then_some(()).ok_or_else(|| format!("{now} have failed"))
+        })
+        .await;
+        // The fleets of others are not changed either.
+        refused("none", ask(stage, "mine", theirs, &json!({ "replicas": 0 }))).await;
+        let mine = fleets.get("mine").await.unwrap();
+        assert_eq!((mine.spec.replicas, mine.labels().get("colonies.io/origin")), (1, None));
+        until_ended(&member, &accepted, SOON).await;
+        // Each is answered once, and no more is said of it.
+        let log = stage.operator.log();
+        let lines = log.lines().filter(|line| line.contains("into-5")).count();
+        assert!(lines < 10, "{lines} lines about one process");
     })
     .await;
 }
@@ -334,7 +331,9 @@ async fn an_output_of_20_mib_of_a_node_holds_up_no_workflow() {
         let told = stage
             .until_status::<ColonyWorkflow>("huge", "knows both nodes", |status| {
                 let states: Vec<WorkState> = status.nodes.iter().map(|node| node.state).collect();
+                let waits_for = status.nodes.last().and_then(|node| node.waits_for.as_deref());
                 states == [WorkState::Succeeded, WorkState::Waiting]
+                    && waits_for.is_some_and(|what| what.starts_with("an executor of type unserved"))
             })
             .await;
         assert_eq!(told.progress.as_deref(), Some("1/2"));

@@ -54,7 +54,7 @@ async fn a_process_behind_a_gate_is_assigned_once() {
         let run = function(RECONCILE_FUNCTION, "run").depends_on("gate").unwrap();
         let workflow = WorkflowSpec::new(colony, vec![function("gate", "gate"), run]).unwrap();
         for _ in 0..2 {
-            stage.colony.member.submit_workflow(&workflow).await.unwrap();
+            stage.operators_member().await.submit_workflow(&workflow).await.unwrap();
         }
         stage.admit(true).await;
         let object = stage.wait_until_ready("doubled", 1).await;

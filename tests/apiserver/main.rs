@@ -25,6 +25,8 @@ mod borrowed_rights;
 mod busy_pods;
 mod canary;
 #[cfg(test)]
+mod causes;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod colonies;
@@ -52,6 +54,8 @@ mod describe;
 mod doctor;
 #[cfg(test)]
 mod doors;
+#[cfg(test)]
+mod elsewhere;
 #[cfg(test)]
 mod executor_deployment;
 #[cfg(test)]
@@ -105,11 +109,15 @@ mod status;
 #[cfg(test)]
 mod traces;
 #[cfg(test)]
+mod upgrade;
+#[cfg(test)]
 mod waiting;
 #[cfg(test)]
 mod whole_cluster;
 #[cfg(test)]
 mod whole_leftovers;
+#[cfg(test)]
+mod whole_release;
 #[cfg(test)]
 mod whole_uninstall;
 #[cfg(test)]

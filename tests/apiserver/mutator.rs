@@ -292,7 +292,7 @@ async fn writes(operator: &Operator, kinds: &[&str]) -> Result<BTreeMap<String, 
 
 /// Waits until nothing is written for a while; what was written until then.
 async fn until_rest(operator: &Operator, kinds: &[&str]) -> BTreeMap<String, f64> {
-    eventually("nothing is written any more", Duration::from_mins(1), async || {
+    eventually("nothing is written any more", Duration::from_mins(1) + 3 * rest(), async || {
         let before = writes(operator, kinds).await?;
         // It is the time in which nothing may be written.
         tokio::time::sleep(rest()).await;

@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::support::{
     cluster::connect_with_crds,
     namespace::in_namespace,
-    operator::{Operator, Signal, Turn, by_lease, elected},
-    stage::{SOON, with_configured_operator},
+    operator::{Operator, Signal, Turn, by_lease, configuration, elected},
+    stage::{SOON, with_configured_operator, with_operator},
     wait::{eventually, throughout},
 };
 
@@ -210,6 +210,32 @@ async fn metrics_count_what_was_done() {
             missing.is_empty().then_some(()).ok_or_else(|| format!("{missing:?} are missing in {text}"))
         })
         .await;
+    })
+    .await;
+}
+
+/// A second release, or one that was started by hand beside the one that is installed.
+#[tokio::test]
+async fn an_operator_tells_when_it_starts_of_another_that_writes_the_same_statuses() {
+    let connection = connect_with_crds().await;
+    with_operator(&connection, "second", async |stage| {
+        let namespace = &stage.namespace.name;
+        let another = |lease: &str| {
+            let mut second = configuration(namespace);
+            lease.clone_into(&mut second.leader_election.lease_name);
+            second
+        };
+        let told = format!(
+            "colonyos-operator:{namespace}/{} wrote the status of Colony",
+            configuration(namespace).leader_election.lease_name
+        );
+        let first = Operator::start(another("another"), namespace, &stage.turn).await;
+        eventually("the second one tells of the first", SOON, async || {
+            let log = first.log();
+            log.contains(&told).then_some(()).ok_or(log)
+        })
+        .await;
+        assert!(!stage.operator.log().contains("wrote the status of Colony"), "it was alone");
     })
     .await;
 }

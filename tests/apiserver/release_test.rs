@@ -30,7 +30,7 @@ use crate::{
 const RIGHTS: [&str; 5] = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
 
 /// The accounts and rights of a release, those of its test included. They go with the namespace.
-async fn install(stage: &Stage, values: &str) {
+pub(crate) async fn install(stage: &Stage, values: &str) {
     let namespace = &stage.namespace.name;
     let helm = environment::variable("HELM").unwrap_or_else(|| "helm".to_owned());
     let output = Command::new(&helm)
@@ -60,25 +60,30 @@ async fn install(stage: &Stage, values: &str) {
     }
 }
 
-/// Runs doctor as the test's account, as the pod does; whether it found the release healthy, and all that it found.
-async fn doctor(stage: &Stage, configuration: &OperatorConfiguration) -> (bool, Value) {
-    let namespace = &stage.namespace.name;
-    let name = format!("{namespace}-colonyos-operator");
+/// A kubeconfig with a token of an account of the release.
+pub(crate) async fn kubeconfig_of(stage: &Stage, account: &str) -> String {
     let accounts: Api<ServiceAccount> = stage.namespace.api();
-    let (account, create) = (format!("{name}-test"), PostParams::default());
-    let token = accounts.create_token_request(&account, &create, &TokenRequest::default()).await.unwrap();
+    let (asked, create) = (TokenRequest::default(), PostParams::default());
+    let token = accounts.create_token_request(account, &create, &asked).await.unwrap();
     let token = token.status.unwrap().token;
     let mut kubeconfig = serde_json::to_value(Kubeconfig::read().unwrap()).unwrap();
     for user in kubeconfig["users"].as_array_mut().unwrap() {
         user["user"] = json!({ "token": token });
     }
+    kubeconfig.to_string()
+}
+
+/// Runs doctor as the test's account, as the pod does; whether it found the release healthy, and all that it found.
+async fn doctor(stage: &Stage, configuration: &OperatorConfiguration) -> (bool, Value) {
+    let namespace = &stage.namespace.name;
+    let name = format!("{namespace}-colonyos-operator");
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: String| {
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
         path
     };
-    let kubeconfig = file("kubeconfig", kubeconfig.to_string());
+    let kubeconfig = file("kubeconfig", kubeconfig_of(stage, &format!("{name}-test")).await);
     let configuration = file("operator.yaml", serde_norway::to_string(configuration).unwrap());
     let output = Command::new(env!("CARGO_BIN_EXE_colonyos-operator"))
         .args(["doctor", "--output", "json", "--namespace", namespace, "--account", &name, "--config"])

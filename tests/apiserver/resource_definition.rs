@@ -615,7 +615,7 @@ async fn a_group_without_rights_says_which_line_grants_them() {
         let status = kind.until("says what it lacks", |status| status.is_false("Authorized")).await;
         let (_, reason, said) = status.told("Ready");
         assert_eq!(reason, "RightsMissing");
-        assert!(said.contains("--reuse-values --set-json 'userKinds.groups=["), "{said}");
+        assert!(said.contains("--reset-then-reuse-values --set-json 'userKinds.groups=["), "{said}");
         assert!(said.contains(&kind.resource.group) && said.contains(&format!("--namespace {name}")), "{said}");
         assert!(kind.crds.get_opt(&kind.name).await.unwrap().is_none(), "nothing is begun");
         let object = kind.definitions.get(&kind.name).await.unwrap();

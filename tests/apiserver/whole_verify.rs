@@ -1,6 +1,6 @@
 //! `colonyos-operator verify` compares the whole cluster with its colonies, which no other test may use meanwhile.
 
-use std::{collections::BTreeMap, process::Command, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, process::Command, time::Duration};
 
 use colonyos_operator::{
     api::{
@@ -51,7 +51,8 @@ fn classes(found: &Value) -> BTreeMap<String, usize> {
     counts
 }
 
-/// How many objects a healthy stack has: more than the server lists of a state. `VERIFY_OBJECTS` sets another number.
+/// How many objects a healthy stack has: more than the server lists of a state. `VERIFY_OBJECTS` sets another number; what was
+/// measured stands in `verify.txt` in Cargo's folder for such files.
 fn objects() -> usize {
     environment::variable("VERIFY_OBJECTS").map_or(120, |text| text.parse().unwrap())
 }
@@ -89,7 +90,9 @@ async fn nothing_is_found_on_a_healthy_stack_of_many_objects_and_few_requests_ar
             (code == Some(0) && classes(&found).is_empty()).then_some(found.clone()).ok_or_else(|| format!("{found:#}"))
         })
         .await;
-        println!("{many} objects: {} {} s", found["requests"], found["seconds"]);
+        let measured = format!("{many} objects: {} requests, {} s", found["requests"], found["seconds"]);
+        fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("verify.txt"), &measured).unwrap();
+        println!("{measured}");
         let at_least = |what: &str, least: usize| {
             assert!(found["compared"][what].as_u64().unwrap() >= least as u64, "{what}: {found:#}");
         };

@@ -17,8 +17,12 @@ pub const RELEASE: &str = "blue";
 
 /// Runs Helm in the root of the repository: what it prints, or what it complains about.
 pub fn helm(arguments: &[&str]) -> Result<String, String> {
-    let program = environment::variable("HELM").unwrap_or_else(|| "helm".to_owned());
-    let output = Command::new(&program)
+    run(&environment::variable("HELM").unwrap_or_else(|| "helm".to_owned()), arguments)
+}
+
+/// Runs one of several versions of Helm, as [`helm`] does.
+pub fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(program)
         .args(arguments)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .output()
@@ -75,7 +79,8 @@ pub fn parse(text: &str) -> Vec<Value> {
     let documents = text.split("\n---\n").filter(|document| {
         document.lines().any(|line| !line.is_empty() && !line.starts_with('#') && line != "---")
     });
-    documents.map(|document| serde_norway::from_str(document).unwrap()).collect()
+    // The end of the last line belongs to it: a text in literal style ends with that.
+    documents.map(|document| serde_norway::from_str(&format!("{document}\n")).unwrap()).collect()
 }
 
 /// The objects of a kind.

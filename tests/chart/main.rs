@@ -8,3 +8,4 @@ mod helm;
 mod operator;
 mod permissions;
 mod releases;
+mod versions;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::helm::{DEFINITIONS, NAMESPACE, OPERATOR, RELEASE, helm, of_kind, only, parse, render};
 
 /// Everything that can be switched on is.
-fn everything() -> Value {
+pub fn everything() -> Value {
     json!({
         "image": {"repository": "registry.example.com/operator", "digest": format!("sha256:{}", "0".repeat(64))},
         "imagePullSecrets": [{"name": "pull"}],

@@ -7,7 +7,11 @@
 //! of its own.
 
 #[cfg(test)]
+mod containers;
+#[cfg(test)]
 mod executor;
+#[cfg(test)]
+mod lab;
 #[cfg(test)]
 mod reconciler;
 #[cfg(test)]
@@ -19,6 +23,7 @@ mod stage;
 #[path = "../support"]
 #[allow(dead_code, reason = "each of the binaries that share it uses a part")]
 mod support {
+    pub mod daemon;
     pub mod environment;
     pub mod process;
     pub mod program;

@@ -1,198 +1,36 @@
 //! `colonyos-operator reconciler --runtime local` on a real server: fleets of processes that follow their blueprints.
 
-use std::{collections::BTreeSet, fs, process::Command, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 
-use colonyos_operator::colony::{
-    Blueprint, BlueprintDefinition, ExecutorState, LogQuery, PrivateKey, Process, ProcessQuery, ProcessState,
-    Session,
-};
+use colonyos_operator::colony::{PrivateKey, ProcessState};
 use rand::Rng as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     executor::executor_binary,
-    stage::{Stage, until},
-    support::{
-        program::{Program, Signal, send},
-        server::{letters, setting},
-    },
+    lab::{Lab, begun, slot, work_for},
+    stage::until,
+    support::program::{Signal, send},
 };
 
-const KIND: &str = "ExecutorDeployment";
-const LOCATION: &str = "lab";
-
-/// A colony with a definition, and the keys of its owner.
-struct Lab {
-    stage: Stage,
-    owner_key: PrivateKey,
-    handler: String,
+async fn lab() -> Lab {
+    Lab::new(&["--runtime", "local"]).await
 }
 
-/// A process of a replica, as the machine has it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Found {
-    name: String,
-    id: String,
-    pid: u32,
-}
-
-impl Lab {
-    async fn new() -> Self {
-        let stage = Stage::new().await;
-        let (owner_key, colony) = (stage.owner_key.clone(), stage.colony.clone());
-        let handler = format!("reconciler-{}", letters());
-        let definition =
-            BlueprintDefinition::new(&colony, "executor-deployment", KIND, &handler, "reconcile").unwrap();
-        stage.owner.add_blueprint_definition(&definition).await.unwrap();
-        Self { stage, owner_key, handler }
-    }
-
-    fn command(&self, state: &TempDir) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_colonyos-operator"));
-        command.args([
-            "reconciler",
-            "--runtime",
-            "local",
-            "--location",
-            LOCATION,
-            "--executor-type",
-            &self.handler,
-        ]);
-        command.args(["--resync", "2s", "--state-dir"]).arg(state.path());
-        command
-            .env("COLONIES_SERVER_HOST", &self.stage.server.host)
-            .env("COLONIES_SERVER_PORT", self.stage.server.port.to_string())
-            .env("COLONIES_TLS", setting("COLONIES_TLS"))
-            .env("COLONIES_COLONY_NAME", &self.stage.colony)
-            .env("COLONIES_COLONY_PRVKEY", self.owner_key.to_hex().as_str());
-        command
-    }
-
-    fn start(&self, state: &TempDir) -> Program {
-        Program::start("the reconciler", self.command(state), TempDir::new().unwrap())
-    }
-
-    async fn add(&self, name: &str, spec: Value) {
-        let mut blueprint = Blueprint::new(&self.stage.colony, KIND, name).unwrap();
-        blueprint.metadata.location = LOCATION.to_owned();
-        blueprint.spec = spec.as_object().unwrap().clone();
-        self.stage.user.add_blueprint(&blueprint).await.unwrap();
-    }
-
-    fn spec(&self, replicas: u32) -> Value {
-        json!({
-            "replicas": replicas, "executorType": self.stage.executor_type, "command": [executor_binary()],
-            "env": {"EXECUTOR_POLL_SECONDS": "2", "MODEL_CACHE_DIR": "/models"},
-        })
-    }
-
-    /// Changes the spec, and keeps the rest of the blueprint as it is.
-    async fn change(&self, name: &str, change: impl Fn(&mut serde_json::Map<String, Value>)) {
-        let mut blueprint = self.stage.user.blueprint(name).await.unwrap();
-        change(&mut blueprint.spec);
-        self.stage.user.update_blueprint(&blueprint, false).await.unwrap();
-    }
-
-    async fn scale(&self, name: &str, replicas: u32) {
-        self.change(name, |spec| drop(spec.insert("replicas".to_owned(), json!(replicas)))).await;
-    }
-
-    /// The replicas that run, by what the machine says.
-    fn processes(&self) -> Vec<Found> {
-        processes_of(&self.stage.colony)
-    }
-
-    /// Names and identities of the executors that live, but for reconcilers.
-    async fn executors(&self) -> BTreeSet<(String, String)> {
-        let executors = self.stage.user.executors().await.unwrap();
-        let living = executors.into_iter().filter(|executor| executor.state != ExecutorState::Unregistered);
-        let of_type = living.filter(|executor| executor.executor_type == self.stage.executor_type);
-        of_type.map(|executor| (executor.name, executor.id.to_string())).collect()
-    }
-
-    /// Waits until so many replicas run, each with its executor, and the status says so.
-    async fn until_running(&self, name: &str, count: usize) -> Vec<Found> {
-        until(&format!("{count} replicas of {name} run, with as many executors"), || async {
-            let found: Vec<Found> = self.processes();
-            let executors = self.executors().await;
-            let running: BTreeSet<_> =
-                found.iter().map(|found| (found.name.clone(), found.id.clone())).collect();
-            let status = self.stage.user.blueprint(name).await.unwrap().status;
-            let is_told = ["runningInstances", "totalInstances", "readyReplicas"].iter().all(|field| {
-                status.get(*field).and_then(Value::as_f64) == Some(f64::from(u32::try_from(count).unwrap()))
-            });
-            (found.len() == count && running == executors && is_told && !status.contains_key("message"))
-                .then_some(found)
-        })
-        .await
-    }
-
-    async fn closed(&self, function: &str, state: ProcessState) -> Vec<Process> {
-        let query = ProcessQuery::new(state).executor_type(&self.handler).unwrap();
-        let mut listed = self.stage.user.processes(&query).await.unwrap();
-        listed.retain(|process| process.spec.function == function);
-        listed
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        // Replicas outlive their reconcilers, and must not outlive the test.
-        for found in self.processes() {
-            let _ = Command::new("kill").args(["-KILL", &found.pid.to_string()]).status();
-        }
-    }
-}
-
-fn processes_of(colony: &str) -> Vec<Found> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap() {
-        let Some(pid) = entry.unwrap().file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { continue };
-        let variables: Vec<String> = environment
-            .split(|byte| *byte == 0)
-            .map(|one| String::from_utf8_lossy(one).into_owned())
-            .collect();
-        let value = |name: &str| {
-            variables.iter().find_map(|one| one.strip_prefix(&format!("{name}="))).map(str::to_owned)
-        };
-        if value("COLONIES_COLONY_NAME").as_deref() != Some(colony) {
-            continue;
-        }
-        let (Some(name), Some(id)) = (value("COLONIES_EXECUTOR_NAME"), value("COLONIES_EXECUTOR_ID")) else {
-            continue;
-        };
-        all.push(Found { name, id, pid });
-    }
-    all.sort();
-    all
-}
-
-fn slot(name: &str) -> &str {
-    name.rsplit_once('-').unwrap().0
-}
-
-/// Submits work for one replica alone.
-async fn work_for(stage: &Stage, replica: &str, seconds: f64) -> Process {
-    let spec = stage.spec("sleep").arg(seconds).executor_name(replica).unwrap();
-    stage.user.submit(&spec).await.unwrap()
-}
-
-/// How often a process was begun: the executor writes a line each time.
-async fn begun(user: &Session, process: &Process) -> usize {
-    let lines = user.logs(&LogQuery::new(process.id.clone())).await.unwrap();
-    lines.iter().filter(|line| line.message.starts_with("running ")).count()
+fn spec(lab: &Lab, replicas: u32) -> Value {
+    json!({
+        "replicas": replicas, "executorType": lab.stage.executor_type, "command": [executor_binary()],
+        "env": {"EXECUTOR_POLL_SECONDS": "2", "MODEL_CACHE_DIR": "/models"},
+    })
 }
 
 #[tokio::test]
 async fn a_fleet_of_processes_follows_its_blueprint() {
-    let lab = Lab::new().await;
+    let lab = lab().await;
     let state = TempDir::new().unwrap();
     let reconciler = lab.start(&state);
-    lab.add("ml", lab.spec(3)).await;
+    lab.add("ml", spec(&lab, 3)).await;
     let first = lab.until_running("ml", 3).await;
     let names: Vec<_> = first.iter().map(|found| found.name.as_str()).collect();
     assert_eq!(names, ["ml-0-1", "ml-1-1", "ml-2-1"]);
@@ -275,12 +113,12 @@ async fn a_fleet_of_processes_follows_its_blueprint() {
 
 #[tokio::test]
 async fn a_blueprint_that_cannot_be_read_is_told_and_stops_no_other() {
-    let lab = Lab::new().await;
+    let lab = lab().await;
     let state = TempDir::new().unwrap();
     let _reconciler = lab.start(&state);
     lab.add("bad", json!({"replicas": 2, "executorType": lab.stage.executor_type, "image": "an/image"}))
         .await;
-    lab.add("good", lab.spec(1)).await;
+    lab.add("good", spec(&lab, 1)).await;
     lab.until_running("good", 1).await;
     until("its status says why", || async {
         let status = lab.stage.user.blueprint("bad").await.unwrap().status;
@@ -305,10 +143,10 @@ async fn a_blueprint_that_cannot_be_read_is_told_and_stops_no_other() {
 #[tokio::test]
 async fn killed_at_any_point_it_doubles_loses_and_interrupts_nothing() {
     const ROUNDS: usize = 25;
-    let lab = Lab::new().await;
+    let lab = lab().await;
     let state = TempDir::new().unwrap();
     let (mut work, mut most) = (Vec::new(), 0);
-    lab.add("ml", lab.spec(3)).await;
+    lab.add("ml", spec(&lab, 3)).await;
     for round in 0..ROUNDS {
         let reconciler = lab.start(&state);
         let (replicas, pause) = {
@@ -345,10 +183,10 @@ async fn killed_at_any_point_it_doubles_loses_and_interrupts_nothing() {
 /// Two hosts at one location share the slots: the colony gives each name to one of them.
 #[tokio::test]
 async fn two_reconcilers_of_one_location_do_not_double() {
-    let lab = Lab::new().await;
+    let lab = lab().await;
     let states = [TempDir::new().unwrap(), TempDir::new().unwrap()];
     let _both = states.each_ref().map(|state| lab.start(state));
-    lab.add("ml", lab.spec(6)).await;
+    lab.add("ml", spec(&lab, 6)).await;
     for count in [6, 8, 2] {
         lab.scale("ml", u32::try_from(count).unwrap()).await;
         until(&format!("{count} run"), || async {
@@ -364,7 +202,7 @@ async fn two_reconcilers_of_one_location_do_not_double() {
 /// A second one with the same state folder takes over when the first one is gone.
 #[tokio::test]
 async fn a_second_one_with_the_same_folder_stands_by() {
-    let lab = Lab::new().await;
+    let lab = lab().await;
     let state = TempDir::new().unwrap();
     let first = lab.start(&state);
     first.wait_for("Serving colony", Duration::from_secs(30)).await;
@@ -372,13 +210,13 @@ async fn a_second_one_with_the_same_folder_stands_by() {
     second.wait_for("Standing by", Duration::from_secs(30)).await;
     first.signal(Signal::Kill);
     second.wait_for("Serving colony", Duration::from_secs(30)).await;
-    lab.add("ml", lab.spec(1)).await;
+    lab.add("ml", spec(&lab, 1)).await;
     lab.until_running("ml", 1).await;
 }
 
 #[tokio::test]
 async fn without_the_owner_s_key_it_says_what_is_missing() {
-    let lab = Lab::new().await;
+    let lab = lab().await;
     let state = TempDir::new().unwrap();
     let output = lab.command(&state).env_remove("COLONIES_COLONY_PRVKEY").output().unwrap();
     assert!(!output.status.success());
@@ -388,12 +226,12 @@ async fn without_the_owner_s_key_it_says_what_is_missing() {
 /// The blueprint is for another runtime: nothing runs, and the process of the server is answered.
 #[tokio::test]
 async fn a_blueprint_for_another_runtime_is_left_alone() {
-    let lab = Lab::new().await;
+    let lab = lab().await;
     let state = TempDir::new().unwrap();
     let _reconciler = lab.start(&state);
-    let mut spec = lab.spec(1);
-    spec["runtime"] = json!("docker");
-    lab.add("elsewhere", spec).await;
+    let mut wish = spec(&lab, 1);
+    wish["runtime"] = json!("docker");
+    lab.add("elsewhere", wish).await;
     until("its process says why", || async {
         let failed = lab.closed("reconcile", ProcessState::Failed).await;
         failed
@@ -403,4 +241,53 @@ async fn a_blueprint_for_another_runtime_is_left_alone() {
     })
     .await;
     assert_eq!(lab.processes(), []);
+}
+
+/// Without a cluster and without the `colonies` command line: a definition and an instance from files.
+#[tokio::test]
+async fn what_files_say_is_registered_submitted_and_carried_out() {
+    let lab = lab().await;
+    let state = TempDir::new().unwrap();
+    let _reconciler = lab.start(&state);
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str, value: &Value| {
+        let path = folder.path().join(name);
+        fs::write(&path, value.to_string()).unwrap();
+        path.display().to_string()
+    };
+    let definition = |kind: &str, handler: &str| {
+        json!({"kind": "CustomResourceDefinition", "spec": {
+            "names": {"kind": kind}, "handler": {"executorType": handler, "functionName": "reconcile"}}})
+    };
+    let expect = |arguments: &[&str], works: bool, expected: &str| {
+        let (has_worked, said) = lab.ask(arguments);
+        assert!(has_worked == works && said.contains(expected), "{arguments:?}: {said}");
+    };
+    let other = file("other.json", &definition("HomeLamp", "lamps"));
+    expect(&["colony", "register", &other], true, "Kind HomeLamp is registered in colony");
+    let same = file("same.json", &definition("ExecutorDeployment", &lab.handler));
+    expect(&["colony", "register", &same], true, "is registered already");
+    let stranger = file("stranger.json", &definition("ExecutorDeployment", "stranger"));
+    expect(&["colony", "register", &stranger], false, "has another definition executor-deployment");
+
+    let instance = |replicas: u32| {
+        let mut wish = spec(&lab, replicas);
+        wish["runtime"] = json!("local");
+        wish["colony"] = json!("of a cluster");
+        file(
+            "ml.json",
+            &json!({"apiVersion": "compute.colonies.io/v1", "kind": "ExecutorDeployment",
+            "metadata": {"name": "ml", "namespace": "dev"}, "spec": wish}),
+        )
+    };
+    let (one, place) = (instance(1), ["--location", "lab"]);
+    expect(&[&["colony", "submit", &one], &place[..]].concat(), true, "is submitted as generation 1");
+    lab.until_running("ml", 1).await;
+    expect(&[&["colony", "submit", &one], &place[..]].concat(), true, "is as it was, generation 1");
+    let two = instance(2);
+    expect(&[&["colony", "submit", &two], &place[..]].concat(), true, "is changed, generation 2");
+    lab.until_running("ml", 2).await;
+    expect(&["colony", "submit", &two], false, "at location \"lab\"");
+    let unknown = file("unknown.json", &json!({"kind": "NoSuchKind", "metadata": {"name": "a"}}));
+    expect(&["colony", "submit", &unknown], false, "colony register FILE");
 }

@@ -7,7 +7,7 @@ use colonyos_operator::{
         executor_deployment::ExecutorDeployment,
         names::{CONTROLLER_EXECUTOR_TYPE, RECONCILER_EXECUTOR_TYPE},
     },
-    colony::{Blueprint, Process, ProcessQuery, ProcessState},
+    colony::{Blueprint, NewExecutor, PrivateKey, Process, ProcessQuery, ProcessState},
 };
 use kube::{
     ResourceExt as _,
@@ -269,6 +269,15 @@ pub async fn a_fleet_elsewhere_is_a_blueprint(stage: Stage) {
     let defined = file(&folder, "definition.json", &definition("docker-reconciler"));
     colonies(&stage, &["blueprint", "definition", "add", "--spec", &defined]).await;
     let made = until_blueprint(&stage, "elsewhere", "is there", |_| true).await;
+    assert_eq!(made.metadata.location, stage.location);
+    let lonely = fleet.until_condition("Ready", "Unknown", "RuntimeNotServed").await;
+    assert!(lonely.message.contains(&format!("--location {}", stage.location)), "{}", lonely.message);
+    let owner = PrivateKey::from_hex(&stage.keys["the colony's owner"]).unwrap();
+    let owner = stage.user.client().session(&stage.colony, owner);
+    let id = PrivateKey::generate().unwrap().id().clone();
+    let reconciler = NewExecutor::new(&stage.colony, "reconciler", "docker-reconciler", id).unwrap();
+    owner.add_executor(&reconciler.location(&stage.location).unwrap()).await.unwrap();
+    owner.approve_executor("reconciler").await.unwrap();
     assert_eq!((&made.spec["runtime"], &made.spec["replicas"]), (&json!("docker"), &json!(2)));
     fleet.until_condition("Mirrored", "True", "CarriedByBlueprint").await;
     let status = json!({"totalInstances": 2, "runningInstances": 2, "instances": []});

@@ -162,11 +162,11 @@ async fn fleet_of_another_runtime(stage: &Stage) {
     let mut there = stage.clone();
     there.namespace.name = "dev".to_owned();
     let fleet = Fleet::existing(&there, "ml-training-executors").await;
-    let ready = fleet.until_condition("Ready", "Unknown", "RuntimeElsewhere").await;
+    let ready = fleet.until_condition("Ready", "Unknown", "RuntimeNotServed").await;
     assert!(ready.message.contains("runtime docker"), "{}", ready.message);
     assert_eq!(fleet.workloads().await, [] as [&str; 0], "nothing is run here");
     let row = kubectl(&["-n", "dev", "get", "executordeployments", "--no-headers"]).await;
-    assert!(row.contains("docker") && row.contains("RuntimeElsewhere"), "{row}");
+    assert!(row.contains("docker") && row.contains("RuntimeNotServed"), "{row}");
     fleet.delete().await;
     crate::support::namespace::wait_until_gone::<ExecutorDeployment>(&there.namespace, &fleet.name).await;
     if is_new {

@@ -1,6 +1,6 @@
 //! A colony that was emptied, with the same keys: nothing is believed to be gone because it no longer has it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use crate::{
     fleet::Fleet,
@@ -66,7 +66,9 @@ async fn an_emptied_colony_takes_nothing_away() {
         let gone = fleet.deleted_by_mistake().await;
         let fault = "the colony is emptied, with the same keys".to_owned();
         let counted = [first.clone(), after.clone()];
-        println!("\n{}", of_befallen(&[Befallen { fault, objects: before, counted, deleted: gone.len() }]));
+        let table = of_befallen(&[Befallen { fault, objects: before, counted, deleted: gone.len() }]);
+        fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("emptied.txt"), &table).unwrap();
+        println!("\n{table}");
         assert_eq!((after, gone), (first, Vec::new()));
     })
     .await;

@@ -6,7 +6,8 @@
 //!
 //! Needs `KUBECONFIG`, the `COLONIES_*` variables of a server and a node labelled `colonies.io/node=kwok`; `cargo xtask
 //! test --rung faults` starts all of it and runs this. With `FAULTS_AT=TEXT` only points whose line in the table contains
-//! the text are met by kills and losses. The tables are also written to `faults.txt` in Cargo's folder for such files.
+//! the text are met by kills and losses. The tables are also written to `faults.txt`, `forgotten.txt` and `emptied.txt`
+//! in Cargo's folder for such files.
 
 // Everything is marked as a test for the lints, which let tests stop where they fail.
 #[cfg(test)]

@@ -61,7 +61,15 @@ pub fn of_befallen(faults: &[Befallen]) -> String {
         .collect();
     let head =
         ["fault", "objects", "intended", "submitted", "collapsed", "left", "orphans", "deleted by mistake"];
-    table(&head, &lines)
+    markdown(&head, &lines)
+}
+
+/// A table as docs/promise.md has it.
+fn markdown(head: &[&str], rows: &[Vec<String>]) -> String {
+    let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
+    let rule: Vec<&str> = head.iter().map(|_| "---").collect();
+    let rows = rows.iter().map(|row| line(&row.iter().map(String::as_str).collect::<Vec<_>>()));
+    [line(head), line(&rule)].into_iter().chain(rows).collect()
 }
 
 /// What came of each fault at each point.

@@ -106,3 +106,31 @@ fn the_tests_that_pages_name_exist() {
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
+
+/// Manifests as they should feel in a user's hands, statuses and all: an API server drops a status on creation, and so does `plan`.
+#[test]
+fn what_was_intended_can_be_planned() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/intended");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let plans = render(&text, &OperatorConfiguration::default(), NOW.parse().unwrap()).unwrap();
+        let refused: Vec<&str> =
+            plans.iter().filter(|plan| plan.is_refused).map(|plan| plan.steps.as_str()).collect();
+        assert!(refused.is_empty(), "{}: {}", path.display(), refused.join("\n"));
+        count += plans.len();
+    }
+    assert!(count >= 5, "{count} objects");
+}
+
+/// With `--reuse-values` alone, Helm leaves out the defaults of keys that a newer chart has, and cannot render it.
+#[test]
+fn upgrades_take_the_defaults_of_the_newer_chart() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    for page in pages.filter(|path| path.is_file()).chain([root.join("README.md")]) {
+        let text = fs::read_to_string(&page).unwrap();
+        assert!(!text.contains(" --reuse-values"), "{}: use --reset-then-reuse-values", page.display());
+    }
+}

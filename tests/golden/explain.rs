@@ -37,7 +37,10 @@ cases! {
     deletion_waits
     executors_busy
     failed
+    fleet_crashes
+    fleet_out_of_memory
     fleet_paused
+    fleet_refused
     instance_waits
     no_executor
     not_looked_at

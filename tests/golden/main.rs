@@ -12,8 +12,11 @@
 mod commands;
 mod docs;
 mod explain;
+mod inputs;
 mod kinds;
 mod own;
+mod pods;
+mod releases;
 
 use std::{fs, path::PathBuf};
 
@@ -228,6 +231,8 @@ cases! {
     /// Carried out elsewhere: a blueprint carries it there, and its status comes back.
     runtime_docker
     docker_blueprint_reports
+    /// Said in words that its reconciler does not read: it is written anew, and what that one cannot do is named.
+    docker_words
     /// What another client made in the colony is left unchanged there, too.
     docker_blueprint_name_taken
     /// The blueprint goes before the object does.
@@ -252,6 +257,8 @@ cases! {
     blueprint_kubernetes_wins
     /// An edit of the blueprint is replaced, and shown with both values.
     blueprint_edit_there_is_overruled
+    /// What is asked for here is done at once; the edit there is on record before it is undone.
+    blueprint_edits_on_both_sides
     /// No side owns the spec: the difference is shown, and both sides stay as they are.
     blueprint_observed
     /// The colony owned it and removed it.

@@ -89,11 +89,40 @@ impl Operator {
         surroundings: &[(&str, &str)],
     ) -> Self {
         configuration.http.bind_address = "127.0.0.1:0".parse().unwrap();
+        let text = serde_norway::to_string(&configuration).unwrap();
+        let built = env!("CARGO_BIN_EXE_colonyos-operator");
+        let program = environment::variable("OPERATOR_BIN").unwrap_or_else(|| built.to_owned());
+        Self::start_program(&program, &text, namespace, surroundings).await
+    }
+
+    /// Starts the operator of an earlier release, which `PREVIOUS_OPERATOR_BIN` names; without it, this one in its place.
+    /// It is told what differs from the defaults: it refuses keys that it does not know.
+    pub async fn start_previous(
+        configuration: &OperatorConfiguration,
+        namespace: &str,
+        _turn: &Turn,
+    ) -> Self {
+        let built = env!("CARGO_BIN_EXE_colonyos-operator");
+        let named = ["PREVIOUS_OPERATOR_BIN", "OPERATOR_BIN"].into_iter().find_map(environment::variable);
+        let mut configuration = configuration.clone();
+        configuration.http.bind_address = "127.0.0.1:0".parse().unwrap();
+        let [mut told, usual] = [configuration, OperatorConfiguration::default()]
+            .map(|configuration| serde_json::to_value(configuration).unwrap());
+        told.as_object_mut().unwrap().retain(|key, value| usual[key] != *value);
+        let text = serde_norway::to_string(&told).unwrap();
+        Self::start_program(named.as_deref().unwrap_or(built), &text, namespace, &[]).await
+    }
+
+    async fn start_program(
+        program: &str,
+        configuration: &str,
+        namespace: &str,
+        surroundings: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("operator.yaml");
-        fs::write(&file, serde_norway::to_string(&configuration).unwrap()).unwrap();
-        let built = env!("CARGO_BIN_EXE_colonyos-operator");
-        let mut command = Command::new(environment::variable("OPERATOR_BIN").as_deref().unwrap_or(built));
+        fs::write(&file, configuration).unwrap();
+        let mut command = Command::new(program);
         command.args(["run", "--namespace", namespace, "--config"]).arg(&file);
         command.env_remove("RUST_LOG").envs(surroundings.iter().copied());
         let program = Program::start("the operator", command, folder);

@@ -7,11 +7,16 @@ use colonyos_operator::{
         colony::Colony,
         executor_deployment::{ExecutorDeployment, ExecutorDeploymentStatus},
         mirror::MirrorState,
+        names::operator_secret,
         work::{WorkObject, WorkState},
     },
+    colony::{PrivateKey, Session},
     runtime::config::OperatorConfiguration,
 };
-use k8s_openapi::{NamespaceResourceScope, api::core::v1::Namespace};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::core::v1::{Namespace, Secret},
+};
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams, PostParams},
@@ -90,6 +95,23 @@ pub async fn with_configured_operator(
     .await;
 }
 
+/// As [`with_operator`], where the operator also looks after a second namespace, in which others are.
+pub async fn with_operator_beside(
+    connection: &Connection,
+    test: &str,
+    others: &str,
+    body: impl AsyncFnOnce(&mut Stage, &TestNamespace),
+) {
+    in_namespace(connection, others, async |beside| {
+        let adjust = |configuration: &mut OperatorConfiguration| {
+            configuration.watch_namespaces.push(beside.name.clone());
+        };
+        let within = async |stage: &mut Stage| body(stage, &beside).await;
+        Box::pin(with_configured_operator(connection, test, adjust, within)).await;
+    })
+    .await;
+}
+
 impl Stage {
     /// The objects of one kind in the namespace.
     pub fn api<K>(&self) -> Api<K>
@@ -98,6 +120,13 @@ impl Stage {
         K::DynamicType: Default,
     {
         self.namespace.api()
+    }
+
+    /// The colony as the operator submits to it: with the key of its member.
+    pub async fn operators_member(&self) -> Session {
+        let secret: Secret = self.api().get(&operator_secret(&self.colony.name)).await.unwrap();
+        let key = String::from_utf8(secret.data.unwrap()["prvKey"].0.clone()).unwrap();
+        self.colony.owner.client().session(&self.colony.name, PrivateKey::from_hex(&key).unwrap())
     }
 
     /// A command of the operator's about an object of the namespace, as a user types it.

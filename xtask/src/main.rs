@@ -46,6 +46,9 @@ enum Command {
     /// A real cluster and a real colony on this machine, for development, the demo and the tests.
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// A ColonyOS server with its PostgreSQL, and with --docker a Docker daemon, on this machine, without a cluster.
+    #[command(subcommand)]
+    Colony(cluster::ColonyCommand),
     /// Show the product's main job on real servers, from nothing; leaves them running.
     Demo(demo::Options),
     /// Write the files that follow from the types and the charts.
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Book(options) => book::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Cluster(command) => cluster::run(command),
+        Command::Colony(command) => cluster::run_colony(command),
         Command::Demo(options) => demo::run(&options),
         Command::Generate(options) => generate::run(&options),
         Command::Images(options) => images::run(&options),

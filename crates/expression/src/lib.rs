@@ -20,6 +20,7 @@ mod function;
 mod node;
 mod parse;
 mod parsed;
+mod remedy;
 mod scan;
 mod signature;
 mod similar;
@@ -99,7 +100,7 @@ impl Fault {
             field: field.to_owned(),
             expression: cut(expression),
             problem: cut(&self.problem),
-            remedy: self.remedy,
+            remedy: remedy::refined(expression, &self.problem, self.remedy),
             is_absent: self.is_absent,
         }
     }

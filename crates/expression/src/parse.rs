@@ -13,6 +13,7 @@ use super::{
     function::Function,
     node::{Body, Loop, Node, Operator},
     parsed::{Parsed, parsed},
+    remedy::NO_CEL,
     scan,
 };
 
@@ -44,7 +45,7 @@ fn parse_one(expression: &str) -> Result<Node, Fault> {
         let first = failure.errors.first();
         let message = first.map_or("it is not CEL", |error| error.msg.as_str());
         let column = first.map_or(1, |error| error.pos.1);
-        Fault::new(format!("{message} (column {column})"), "write an expression in CEL")
+        Fault::new(format!("{message} (column {column})"), NO_CEL)
     })?;
     node(program.expression(), Nesting::default())
 }
@@ -110,7 +111,7 @@ fn node(expression: &IdedExpr, nesting: Nesting) -> Result<Node, Fault> {
         Expr::Comprehension(comprehension) => loop_node(comprehension, below),
         Expr::Struct(_) => Err(unsupported("messages such as a.B{c: 1}")),
         Expr::List(_) => Err(unsupported("optional elements")),
-        Expr::Unspecified => Err(Fault::new("it is not CEL", "write an expression in CEL")),
+        Expr::Unspecified => Err(Fault::new("it is not CEL", NO_CEL)),
     }
 }
 

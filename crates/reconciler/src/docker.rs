@@ -72,8 +72,13 @@ impl Docker {
             None => Api::connect_with_host("unix:///var/run/docker.sock"),
         };
         let api = api.map_err(failed)?.negotiate_version().await.map_err(failed)?;
-        let id = api.info().await.map_err(failed)?.id.filter(|id| !id.is_empty());
-        let host = Host(id.unwrap_or_else(|| reconciler.to_owned()));
+        let info = api.info().await.map_err(failed)?;
+        // Daemons that share `/etc/docker` have the same id, and so have machines that are copies of one another.
+        let parts: Vec<String> = [info.id.filter(|id| !id.is_empty()), info.name, info.docker_root_dir]
+            .into_iter()
+            .map(Option::unwrap_or_default)
+            .collect();
+        let host = Host(if parts[0].is_empty() { reconciler.to_owned() } else { parts.join(" ") });
         let (colony, location) = (colony.to_owned(), location.to_owned());
         Ok(Self { api, host, colony, location, reconciler: reconciler.to_owned(), network })
     }

@@ -72,6 +72,11 @@ pub trait Runtime: Send + Sync {
     /// Takes away a replica that does not run. That it is gone is no error.
     fn remove<'a>(&'a self, name: &'a ReplicaName) -> Call<'a, ()>;
 
+    /// Keeps what replicas leave on the host within its limits. Called every second or so.
+    fn tidy(&self) -> Call<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// The last lines that a replica wrote.
     fn last_words<'a>(&'a self, name: &'a ReplicaName) -> Call<'a, String>;
 }

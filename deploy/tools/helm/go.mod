@@ -1,3 +1,4 @@
+// Linked with the Kubernetes version of k8s.io/client-go (xtask/src/tools/catalog.rs).
 module tools/helm
 
 go 1.26.0

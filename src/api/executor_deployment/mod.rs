@@ -13,7 +13,7 @@ pub use drain::{Drain, DrainPolicy};
 pub use resources::Resources;
 pub use spec::{ExecutionGuarantee, ExecutorDeployment, ExecutorDeploymentSpec, IdentityMode, Runtime};
 pub use status::{
-    BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, ExecutorsStatus, FinishedJob, JobFailure,
-    PodProcess, WorkloadReference,
+    BlueprintStatus, ExecutorDeploymentStatus, ExecutorStatus, ExecutorsStatus, FinishedJob, InstanceStatus,
+    JobFailure, PodProcess, WorkloadReference,
 };
 pub use workload::Workload;

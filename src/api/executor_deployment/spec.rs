@@ -52,6 +52,7 @@ use crate::api::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.colony) == has(oldSelf.colony) && (!has(self.colony) || self.colony == oldSelf.colony)").message("colony cannot change: executor and process of this object are in the old colony; create another ExecutorDeployment").field_path(".colony"))]
+#[x_kube(validation = Rule::new("has(self.location) == has(oldSelf.location) && (!has(self.location) || self.location == oldSelf.location)").message("location cannot change: executors and blueprint of this object are at the old one; create another ExecutorDeployment").field_path(".location"))]
 #[x_kube(validation = Rule::new("self.workload != 'DaemonSet' || self.replicas == 1").message(Message::Expression("'replicas: ' + (self.replicas < 10 ? ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'][self.replicas] : 'a number above 9') + ' cannot be set with workload DaemonSet, which runs one executor on each node: remove replicas, or choose workload Deployment'".into())).field_path(".replicas"))]
 #[x_kube(validation = Rule::new("!has(self.drain) || self.runtime == 'kubernetes'").message("drain is for runtime kubernetes: remove drain, or choose runtime kubernetes").field_path(".drain"))]
 pub struct ExecutorDeploymentSpec {
@@ -65,6 +66,14 @@ pub struct ExecutorDeploymentSpec {
     /// colony.
     #[serde(default)]
     pub runtime: Runtime,
+
+    /// Where the executors run: the location in the colony at which they register, and whose reconciler carries out runtimes `docker` and
+    /// `local`. Defaults to the location of the Colony. It cannot be changed: executors and blueprint of this object would remain at
+    /// the old one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("!self.matches('[[:space:][:cntrl:]]')").message("location has white space: give the name of a location of the colony"))]
+    #[schemars(length(min = 1, max = 253))]
+    pub location: Option<String>,
 
     /// The kind of workload in this cluster. A Deployment keeps `replicas` running, a DaemonSet one on each node, a
     /// Job runs `replicas` of them to completion.
@@ -242,6 +251,12 @@ pub enum ExecutionGuarantee {
 }
 
 impl ExecutorDeploymentSpec {
+    /// Where its executors are, in a colony that this cluster calls by that location.
+    #[must_use]
+    pub fn location_in<'a>(&'a self, of_colony: Option<&'a str>) -> Option<&'a str> {
+        self.location.as_deref().or(of_colony).filter(|location| !location.is_empty())
+    }
+
     /// Whether each pod is an executor of its own.
     #[must_use]
     pub fn is_per_pod(&self) -> bool {

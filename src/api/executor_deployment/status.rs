@@ -51,6 +51,9 @@ pub struct ExecutorDeploymentStatus {
     /// The blueprint in the colony that mirrors this object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blueprint: Option<BlueprintStatus>,
+    /// What the reconciler of another runtime reports of the executors, of at most 100 of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<InstanceStatus>,
     /// The process that last requested a restart of the executors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarted_for: Option<String>,
@@ -112,6 +115,26 @@ pub struct ExecutorStatus {
     /// Hash of the environment in its Secret, without the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment_hash: Option<String>,
+}
+
+/// A replica of another runtime, as its reconciler reports it in the colony.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceStatus {
+    /// Its name, which is that of its executor.
+    pub name: String,
+    /// What it is: `container` or `process`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Whether it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// How its machine identifies it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
 }
 
 /// The executors of a fleet in which each pod is one.

@@ -3,28 +3,57 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt as _, api::ListParams};
 
-use super::finding::Finding;
+use super::{finding::Finding, objects::list};
 use crate::{
     api::{
         condition::{ConditionType, Reason},
-        resource_definition::ResourceDefinition,
+        resource_definition::{InstanceCounts, ResourceDefinition},
     },
+    cli::{explain::facts::Facts, served::ServedKind},
     runtime::kubernetes::{CALL_TIME_LIMIT, Kubernetes, call},
 };
 
-/// Findings about every `ResourceDefinition` there is; none if there is none.
-pub(super) async fn definitions(kubernetes: &Kubernetes) -> Vec<Finding> {
+/// Findings about every `ResourceDefinition` there is; none if there is none. Instances are those of the namespaces that are
+/// watched; none means all.
+pub(super) async fn definitions(kubernetes: &Kubernetes, watched: &[String]) -> Vec<Finding> {
     let api: Api<ResourceDefinition> = Api::all(kubernetes.calls.clone());
     match call(CALL_TIME_LIMIT, api.list(&ListParams::default())).await {
-        Ok(list) => list.items.iter().flat_map(judge).collect(),
+        Ok(definitions) => {
+            let mut findings = Vec::new();
+            for definition in &definitions.items {
+                findings.extend(judge(definition, counted(kubernetes, definition, watched).await));
+            }
+            findings
+        }
         // The missing CRD was reported already.
         Err(error) if error.is_not_found() => Vec::new(),
         Err(error) => vec![Finding::unread("ResourceDefinitions", &error)],
     }
 }
 
-/// The status of a definition.
-pub(super) fn judge(definition: &ResourceDefinition) -> Vec<Finding> {
+/// How many instances there are at this moment; `None` if they cannot be listed. The operator counts them some seconds after they
+/// change.
+async fn counted(
+    kubernetes: &Kubernetes,
+    definition: &ResourceDefinition,
+    watched: &[String],
+) -> Option<InstanceCounts> {
+    let served = ServedKind::defined(definition.clone()).ok()?;
+    let listed = list(kubernetes, &served, watched).await.ok().filter(|listed| listed.is_whole)?;
+    let mut counts = InstanceCounts::default();
+    for object in listed.objects {
+        let facts = Facts { object, ..Facts::default() };
+        let holds =
+            |kind: ConditionType| facts.condition(kind).is_some_and(|condition| condition.status == "True");
+        counts.total += 1;
+        counts.ready += i32::from(holds(ConditionType::Ready));
+        counts.degraded += i32::from(holds(ConditionType::Degraded));
+    }
+    Some(counts)
+}
+
+/// The status of a definition, and its instances: as they were counted, else as the status has it.
+pub(super) fn judge(definition: &ResourceDefinition, counted: Option<InstanceCounts>) -> Vec<Finding> {
     let name = definition.name_any();
     let check = format!("ResourceDefinition {name}");
     let status = definition.status.as_ref();
@@ -72,18 +101,21 @@ pub(super) fn judge(definition: &ResourceDefinition) -> Vec<Finding> {
         let remedy = "follow the message: until then, objects may be stored in versions that cannot be removed from the definition";
         findings.push(Finding::warning(format!("{check}: stored versions"), said(stuck), remedy));
     }
-    let counts = status.and_then(|status| status.instances).unwrap_or_default();
-    if counts.degraded > 0 {
+    let counts = counted.or_else(|| status.and_then(|status| status.instances));
+    if let Some(counts) = counts.filter(|counts| counts.degraded > 0) {
         let seen = format!("{} of {} are degraded", counts.degraded, counts.total);
         let remedy =
             format!("see kubectl get {name} -A, and the condition Degraded of those that are not ready");
         findings.push(Finding::warning(format!("{check}: instances"), seen, remedy));
     }
     if findings.is_empty() {
-        let seen = format!(
-            "{} is served; {} of {} instances are ready",
-            definition.spec.names.kind, counts.ready, counts.total
-        );
+        let kind = &definition.spec.names.kind;
+        let seen = match counts {
+            Some(counts) => {
+                format!("{kind} is served; {} of {} instances are ready", counts.ready, counts.total)
+            }
+            None => format!("{kind} is served; its instances were not counted yet"),
+        };
         findings.push(Finding::ok(check, seen));
     }
     findings
@@ -144,7 +176,7 @@ mod tests {
     }
 
     fn found_of(status: &Value) -> Vec<(String, Verdict, String)> {
-        let findings = judge(&definition(status));
+        let findings = judge(&definition(status), None);
         findings.into_iter().map(|finding| (finding.check, finding.verdict, finding.seen)).collect()
     }
 
@@ -169,6 +201,21 @@ mod tests {
         );
     }
 
+    /// The status follows instances by some seconds: right after the first one it still says that there is none.
+    #[test]
+    fn what_is_counted_now_is_told_rather_than_what_the_status_has() {
+        let told = |status: &Value, counted| judge(&definition(status), counted).remove(0).seen;
+        let mut uncounted = status(&[], Some(2), 0);
+        uncounted["instances"] = json!(null);
+        assert_eq!(told(&uncounted, None), "Model is served; its instances were not counted yet");
+        let mut late = status(&[], Some(2), 0);
+        late["instances"] = json!({ "total": 0, "ready": 0, "degraded": 0 });
+        let now = Some(InstanceCounts { total: 1, ready: 1, degraded: 0 });
+        assert_eq!(told(&late, now), "Model is served; 1 of 1 instances are ready");
+        let worse = Some(InstanceCounts { total: 1, ready: 0, degraded: 1 });
+        assert_eq!(told(&late, worse), "1 of 1 are degraded");
+    }
+
     #[test]
     fn executors_that_lack_and_instances_in_trouble_stand_beside_it() {
         let found = found_of(&status(&[("Handled", "HandlerNotFound")], Some(2), 2));
@@ -176,7 +223,7 @@ mod tests {
         assert_eq!(checks, [format!("{NAME}: handler"), format!("{NAME}: instances")]);
         assert!(found.iter().all(|(_, verdict, _)| *verdict == Verdict::Warning), "{found:?}");
         assert_eq!(found[1].2, "2 of 3 are degraded");
-        let every = judge(&definition(&status(&[("Handled", "HandlerNotFound")], Some(2), 2)));
+        let every = judge(&definition(&status(&[("Handled", "HandlerNotFound")], Some(2), 2)), None);
         assert!(every.iter().all(|finding| finding.remedy.is_some()), "{every:?}");
     }
 
@@ -201,7 +248,7 @@ mod tests {
         let mut old = status(&[], Some(1), 0);
         old["observedGeneration"] = json!(1);
         for status in [old, json!({}), Value::Null] {
-            let found = judge(&definition(&status));
+            let found = judge(&definition(&status), None);
             assert!(found.len() == 1 && found[0].verdict == Verdict::Warning, "{found:?}");
         }
     }

@@ -78,7 +78,7 @@ pub(in crate::cli) fn text_of(facts: &Facts) -> Result<String, Failure> {
     let object = facts.object.clone();
     let findings = match facts.kind() {
         Kind::Colony => vec![reported::judge(&serde_json::from_value(object)?)],
-        Kind::ResourceDefinition => kinds::judge(&serde_json::from_value(object)?),
+        Kind::ResourceDefinition => kinds::judge(&serde_json::from_value(object)?, None),
         kind => match &kind.info().own {
             Some(own) => objects::judge_one(kind, own, object),
             None => Vec::new(),
@@ -118,7 +118,7 @@ async fn examine(
         findings.push(outsider);
         findings.extend(reported::lease(kubernetes, &configuration.leader_election, clock).await);
         findings.extend(reported::colonies(kubernetes, &configuration.cluster_selector).await);
-        findings.extend(kinds::definitions(kubernetes).await);
+        findings.extend(kinds::definitions(kubernetes, watched).await);
         findings.extend(objects::objects(kubernetes, watched).await);
         return objects::together(findings);
     }
@@ -126,11 +126,11 @@ async fn examine(
     if account.is_some() {
         findings.extend(reported::lease(kubernetes, &configuration.leader_election, clock).await);
         findings.extend(reported::colonies(kubernetes, &configuration.cluster_selector).await);
-        findings.extend(kinds::definitions(kubernetes).await);
+        findings.extend(kinds::definitions(kubernetes, watched).await);
         return findings;
     }
     findings.extend(colony::colonies(kubernetes, clock).await);
-    findings.extend(kinds::definitions(kubernetes).await);
+    findings.extend(kinds::definitions(kubernetes, watched).await);
     findings.extend(conversion::conversions(kubernetes, &configuration.conversion, clock).await);
     findings.extend(identities::names(kubernetes, &configuration.pod_identities).await);
     findings.extend(objects::objects(kubernetes, watched).await);

@@ -45,12 +45,17 @@ pub(super) fn judge_one(kind: Kind, own: &OwnKind, object: Value) -> Vec<Finding
 }
 
 /// The objects of a kind, and whether these are all.
-struct Listed {
-    objects: Vec<Value>,
-    is_whole: bool,
+pub(super) struct Listed {
+    pub objects: Vec<Value>,
+    pub is_whole: bool,
 }
 
-async fn list(kubernetes: &Kubernetes, served: &ServedKind, watched: &[String]) -> Result<Listed, CallError> {
+/// The objects of a kind in the namespaces that are watched; none means all.
+pub(super) async fn list(
+    kubernetes: &Kubernetes,
+    served: &ServedKind,
+    watched: &[String],
+) -> Result<Listed, CallError> {
     let places: Vec<Option<&str>> = match watched {
         [] => vec![None],
         names => names.iter().map(|name| Some(name.as_str())).collect(),

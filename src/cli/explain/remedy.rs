@@ -10,7 +10,7 @@ use crate::api::{
 /// What a user can do where no executor fits.
 const REGISTER: &str = "register an executor that fits: an ExecutorDeployment with executorType: {type} runs some; or create another object that asks for one that there is";
 /// What a user can do about a reason. `{…}` stands for what the object says.
-const REMEDIES: [(&[Reason], &str); 29] = [
+const REMEDIES: [(&[Reason], &str); 31] = [
     (&[Reason::ReconcilePaused], "go on: {annotate} {paused}-"),
     (&[Reason::Suspended], "go on: {patch} '{\"spec\":{\"suspend\":false}}'"),
     (&[Reason::NoExecutor], REGISTER),
@@ -86,13 +86,20 @@ const REMEDIES: [(&[Reason], &str); 29] = [
             Reason::ImageNotPulled,
             Reason::ConfigurationMissing,
             Reason::OutOfMemory,
-            Reason::ContainerFails,
             Reason::ContainerNotCreated,
             Reason::VolumeNotMounted,
             Reason::PodUnschedulable,
             Reason::PodEvicted,
         ],
         "do what the message ends with: {edit}",
+    ),
+    (
+        &[Reason::IntegerInexact],
+        "write the number as text, in quotes: what was submitted cannot change, so create another object",
+    ),
+    (
+        &[Reason::ContainerFails],
+        "see why it ends: kubectl logs --previous of the pod that the message names; then correct its image, command or variables: {edit}",
     ),
     (&[Reason::TooManyNodes], "ask for fewer nodes, or register a larger executor"),
     (&[Reason::RunActive], "wait for the run that is active, or delete it"),

@@ -214,6 +214,7 @@ impl Manifests {
             identity: Observed::Known(identity),
             processes: Observed::Known(self.processes(mirror)),
             blueprint: Observed::Known(self.blueprint(object)),
+            carrier: crate::snapshot::Carrier::default(),
             submit_not_before: None,
             in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),

@@ -14,7 +14,7 @@ use super::{
     manifests::{CLUSTER, Manifests},
     object::{completed, key, kind_of, named, namespace_of},
     passes,
-    unreadable::Unreadable,
+    unreadable::{Unreadable, without_status},
 };
 use crate::{
     api::{
@@ -54,7 +54,7 @@ pub(super) fn plans(
         }
         let object = completed(&written, number + 1);
         let mut text = format!("{}\n", named(&object));
-        let object = match kinds.stored(&object) {
+        let object = match stored(kinds, &object) {
             Ok(object) => object,
             Err(why) => {
                 writeln!(text, "would be refused: {why}")?;
@@ -63,7 +63,9 @@ pub(super) fn plans(
             }
         };
         let rehearsal = Rehearsal { world, configuration, now };
-        plans.extend(rehearsal.plan(kind, text, object)?);
+        let planned = rehearsal.plan(kind, text.clone(), object.clone());
+        let without = || rehearsal.plan(kind, text, without_status(&object)?).ok();
+        plans.extend(planned.or_else(|error| without().ok_or(error))?);
     }
     Ok(plans)
 }
@@ -75,7 +77,13 @@ pub(super) fn is_refused(world: &Manifests, kinds: &Kinds, object: &ExecutorDepl
             && key(other) == object.name_any()
             && Some(namespace_of(other)) == object.metadata.namespace.as_deref()
     };
-    world.others.iter().find(is_meant).is_some_and(|written| kinds.stored(written).is_err())
+    world.others.iter().find(is_meant).is_some_and(|written| stored(kinds, written).is_err())
+}
+
+/// The object as an API server would store it. One whose status it refuses is created without: it drops that first.
+fn stored(kinds: &Kinds, object: &Value) -> Result<Value, String> {
+    let without = || kinds.stored(&without_status(object)?).ok();
+    kinds.stored(object).or_else(|why| without().ok_or(why))
 }
 
 /// Reports what cannot be read: which field, its value and the remedy.
@@ -83,7 +91,7 @@ pub(super) fn unreadable(unreadable: &Unreadable, kinds: &Kinds) -> Result<Rende
     let own = unreadable.object.as_ref().filter(|object| kind_of(object).is_some());
     let own = own.map(|object| completed(object, 0));
     let mut steps = format!("{}\n", own.as_ref().map_or_else(|| unreadable.name.clone(), named));
-    match own.map(|object| kinds.stored(&object)) {
+    match own.map(|object| stored(kinds, &object)) {
         // What an API server says of its schema names field, value and remedy.
         Some(Err(why)) => writeln!(steps, "would be refused: {why}")?,
         Some(Ok(_)) | None => writeln!(steps, "cannot be read: {}", unreadable.why)?,

@@ -55,7 +55,9 @@ pub(super) fn documents(text: &str) -> Vec<String> {
 ///
 /// When it is none; names field, value and remedy.
 pub(super) fn parse<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
-    serde_json::from_value(value.clone()).map_err(|error| {
+    let read = serde_json::from_value(value.clone());
+    let without = || serde_json::from_value(without_status(value)?).ok();
+    read.or_else(|error| without().ok_or(error)).map_err(|error| {
         let error = error.to_string();
         let path = culprit::<T>(value, &error);
         let field = if path.is_empty() { path } else { format!("{path}: ") };
@@ -65,6 +67,14 @@ pub(super) fn parse<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
         let remedy = if error.starts_with(MISSING) { "add it" } else { "correct it" };
         format!("{field}{error}: {remedy}")
     })
+}
+
+/// The object without its status, which an API server drops when the object is created. Of a request it is what others have written.
+pub(super) fn without_status(value: &Value) -> Option<Value> {
+    let mut object = value.clone();
+    let is_request = value.get("kind").and_then(Value::as_str) == Some("RequestState");
+    object.as_object_mut().filter(|_| !is_request)?.remove("status")?;
+    Some(object)
 }
 
 /// The innermost field without which the error is another one, or none.

@@ -1,20 +1,27 @@
 //! Serves a colony as one of the operator's executors: is assigned the processes that carry objects of this cluster, and
 //! wakes those objects, whose passes close them; what was born in the colony is handed to `inbound`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use jiff::Timestamp;
 use kube::{
     core::DeserializeGuard,
     runtime::reflector::{ObjectRef, Store},
 };
 
-use super::{inbound::Inbound, processes::MirroredKinds};
+use super::{
+    inbound::Inbound,
+    processes::{Listed, Lists, MirroredKinds},
+};
 use crate::{
     api::{
         colony::Colony,
         names::{RECONCILER_EXECUTOR_TYPE, parse_process_label},
     },
-    colony::{Error, Process, ProcessQuery, ProcessState},
+    colony::{Error, Process, ProcessId, ProcessQuery, ProcessState},
     controllers::engine::{context::Services, retry::Retries},
     memory::connections::OperatorIdentity,
 };
@@ -25,6 +32,13 @@ const LONG_POLL: Duration = Duration::from_secs(8);
 
 /// How often it is asked whether to go on being silent.
 const SILENT: Duration = Duration::from_secs(1);
+
+/// The most that the server lists.
+const LIST_MAX: u8 = 100;
+/// How soon what runs is looked through once more, where it did not fit into one list.
+const AGAIN: Duration = Duration::from_secs(5);
+/// The same, where it was the same time and again: what carries an object runs for as long as that takes.
+const LONGEST_AGAIN: Duration = Duration::from_mins(5);
 
 /// How long the cache may take to show an object whose process was assigned.
 const CACHE_PATIENCE: Duration = Duration::from_secs(5);
@@ -45,6 +59,33 @@ pub(in crate::controllers) struct Assignments {
     pub inbound: Inbound,
 }
 
+/// What may have been assigned to an identity without that this process has seen it.
+#[derive(Default)]
+struct Backlog {
+    /// The term in which what runs was looked through: a previous leader may have left some of it.
+    resumed_in: Option<Timestamp>,
+    /// When it is looked through once more; none where all of it was seen.
+    again_at: Option<Instant>,
+    pause: Duration,
+    oldest: Vec<ProcessId>,
+    lists: Lists,
+}
+
+impl Backlog {
+    /// Whether new work may be asked for.
+    fn is_resumed(&self, term: Option<Timestamp>, now: Instant) -> bool {
+        self.resumed_in.is_some() && self.resumed_in == term && self.again_at.is_none_or(|at| now < at)
+    }
+
+    /// Notes what was listed, and whether there is more.
+    fn listed(&mut self, oldest: &[Process], is_cut: bool, now: Instant) {
+        let oldest: Vec<ProcessId> = oldest.iter().map(|process| process.id.clone()).collect();
+        self.pause = if oldest == self.oldest { (self.pause * 2).clamp(AGAIN, LONGEST_AGAIN) } else { AGAIN };
+        self.oldest = oldest;
+        self.again_at = is_cut.then(|| now + self.pause);
+    }
+}
+
 impl Assignments {
     /// Serves until the `Colony` is gone.
     pub async fn serve(self) {
@@ -53,29 +94,26 @@ impl Assignments {
             objects.filled().reached().await;
         }
         let retries = Retries::default();
-        // What runs is looked through once in each term: a previous leader may have left some of it.
-        let mut resumed = None;
+        let mut backlog = Backlog::default();
         tracing::info!(colony = self.colony, executor = self.operator.name, "serving");
         while self.colonies.get(&ObjectRef::new(&self.colony)).is_some() {
             self.services.leadership.acquired().await;
             let term = self.services.leadership.term_started_at();
-            let is_resumed = resumed.is_some() && resumed == term;
+            let is_resumed = backlog.is_resumed(term, self.services.clock.instant());
             if is_resumed && self.is_silent() {
                 tokio::time::sleep(SILENT).await;
                 continue;
             }
-            let round = if is_resumed {
-                self.take_one().await
-            } else {
-                self.services.neighbours.forget(&self.colony);
-                self.resume().await.map(|()| resumed = term)
-            };
+            let round =
+                if is_resumed { self.take_one().await } else { self.resume(&mut backlog, term).await };
             match round {
                 Ok(()) => retries.reset(&self.colony),
                 Err(error) => {
                     // A process may have been assigned all the same, and only the list of running processes would
                     // show it.
-                    resumed = resumed.filter(|_| !error.may_have_happened());
+                    if error.may_have_happened() {
+                        backlog.resumed_in = None;
+                    }
                     tracing::warn!(colony = self.colony, executor = self.operator.name, %error, "cannot be assigned work");
                     tokio::time::sleep(retries.after_failure(&self.colony)).await;
                 }
@@ -86,26 +124,48 @@ impl Assignments {
     }
 
     /// What was assigned to this identity before a crash and carries no object of ours would run for ever.
-    async fn resume(&self) -> Result<(), Error> {
-        let running = match self.operator.session.running(self.operator.executor_type).await {
-            Err(error) if error.is_too_large() => self.oldest_running().await?,
-            read => read?,
-        };
-        for process in running {
+    async fn resume(&self, backlog: &mut Backlog, term: Option<Timestamp>) -> Result<(), Error> {
+        if backlog.resumed_in != term || term.is_none() {
+            self.services.neighbours.forget(&self.colony);
+        }
+        let Listed { processes, is_cut } = self.running(&mut backlog.lists).await?;
+        if is_cut && backlog.again_at.is_none() {
+            tracing::warn!(
+                colony = self.colony,
+                executor = self.operator.name,
+                answered = processes.len(),
+                "what runs is too large for one list: the oldest are answered first, and the others when these are over"
+            );
+        }
+        backlog.listed(&processes, is_cut, self.services.clock.instant());
+        for process in processes {
             self.receive(process).await?;
         }
+        backlog.resumed_in = term;
         Ok(())
     }
 
-    /// The process that was assigned to this identity first, where all of them are too much for a list. One that is too large
-    /// by itself is answered, so that another is the first; the error is that of the list.
-    async fn oldest_running(&self) -> Result<Vec<Process>, Error> {
-        let query = ProcessQuery::new(ProcessState::Running).executor_type(self.operator.executor_type);
-        let read = self.operator.session.processes(&query.map_err(Error::Field)?.limit(1)).await;
-        if let Err(error) = &read {
-            self.refuse_too_large(error).await?;
+    /// What is assigned to this identity; the oldest, where all of it is too much for a list. One that is too large by itself
+    /// is answered, so that another is the first; the error is that of the list.
+    async fn running(&self, lists: &mut Lists) -> Result<Listed, Error> {
+        let (session, executor_type) = (&self.operator.session, self.operator.executor_type);
+        match session.running(executor_type).await {
+            Err(error) if error.is_too_large() => {}
+            read => return Ok(Listed { processes: read?, is_cut: false }),
         }
-        read
+        let query = ProcessQuery::new(ProcessState::Running).executor_type(executor_type);
+        let query = query.map_err(Error::Field)?;
+        let Listed { mut processes, .. } =
+            lists.fitting(session, ProcessState::Running, &query, LIST_MAX).await?;
+        if processes.is_empty() {
+            let read = session.processes(&query.limit(1)).await;
+            if let Err(error) = &read {
+                self.refuse_too_large(error).await?;
+            }
+            processes = read?;
+        }
+        processes.retain(|process| process.assigned_executor.as_ref() == Some(session.id()));
+        Ok(Listed { processes, is_cut: true })
     }
 
     /// Answers the process with which a reply begins that is too large.
@@ -190,5 +250,43 @@ impl Assignments {
             }
         };
         tokio::time::timeout(CACHE_PATIENCE, shown).await.unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn process(id: &str) -> Process {
+        let whole = json!({
+            "processid": id, "state": 1, "spec": {}, "submissiontime": "2026-03-01T12:00:00Z",
+            "starttime": "2026-03-01T12:00:00Z", "endtime": "0001-01-01T00:00:00Z",
+        });
+        serde_json::from_value(whole).unwrap()
+    }
+
+    /// What does not fit into one list is looked for again, ever less often while that brings nothing new.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any moment will do")]
+    fn what_was_not_listed_is_looked_for_again_and_ever_less() {
+        let (now, term) = (Instant::now(), Some(Timestamp::UNIX_EPOCH));
+        let mut backlog = Backlog::default();
+        assert!(!backlog.is_resumed(term, now));
+        backlog.resumed_in = term;
+        let pauses: Vec<u64> = ["a", "a", "a", "b"]
+            .map(|oldest| {
+                backlog.listed(&[process(oldest)], true, now);
+                assert!(backlog.is_resumed(term, now), "other work is taken meanwhile");
+                let pause = backlog.again_at.unwrap() - now;
+                assert!(!backlog.is_resumed(term, now + pause));
+                pause.as_secs()
+            })
+            .into();
+        assert_eq!(pauses, [5, 10, 20, 5]);
+        backlog.listed(&[], false, now);
+        assert!(backlog.is_resumed(term, now + LONGEST_AGAIN));
+        assert!(!backlog.is_resumed(Some(Timestamp::MAX), now), "a new term");
     }
 }

@@ -14,8 +14,11 @@ use crate::{
         ColonyWrite, Target, is_over,
         outcome::{FailureKind, Outcome, StepFailure, not_leading},
     },
-    api::colony::{Colony, InboundPolicy},
-    colony::{Error, Process, ProcessId, ProcessState, Session},
+    api::{
+        blueprint::is_for_another_runtime,
+        colony::{Colony, InboundPolicy},
+    },
+    colony::{Blueprint, Error, Process, ProcessId, ProcessState, Session},
     controllers::engine::{context::Services, retry::Retries},
     desired::inbound::{Request, read},
     diff::{
@@ -227,7 +230,10 @@ impl Inbound {
         let snapshot = self.reader.snapshot((&self.colony, &spec), member, About::All, &[]).await;
         let blueprints = snapshot.blueprints.known().into_iter().flatten();
         let mut made = 0;
-        for blueprint in blueprints.filter(|blueprint| blueprint.metadata.location == here) {
+        let is_asked_for = |blueprint: &&Blueprint| {
+            blueprint.metadata.location == here && !is_for_another_runtime(blueprint)
+        };
+        for blueprint in blueprints.filter(is_asked_for) {
             match missing_object(blueprint, &snapshot, made) {
                 // What fails is logged, and tried again with the next sweep.
                 Ok(Some(step)) if !self.is_behind(&step) => {

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     api::{
         colony::Colony,
-        executor_deployment::ExecutorDeployment,
+        executor_deployment::{ExecutorDeployment, Runtime},
         names::{CONTROLLER_EXECUTOR_TYPE, EXECUTOR_DEPLOYMENT_KIND},
     },
     colony::{Executor, ExecutorState, ProcessState},
@@ -254,6 +254,10 @@ fn wake_waiting(previous: Option<&Connection>, present: &Connection, context: &S
         .and_then(|previous| previous.workforce.as_ref())
         .filter(|previous| !present.differs_from(previous))
         .map(|previous| present.moved_since(previous));
+    if moved.is_none() {
+        // Their reconciler may have come or gone.
+        wake(context, |object| object.spec.runtime != Runtime::Kubernetes);
+    }
     if moved.as_ref().is_some_and(BTreeSet::is_empty) {
         return;
     }

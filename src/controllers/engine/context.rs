@@ -7,7 +7,7 @@ use kube::{Resource, runtime::reflector::ObjectRef};
 
 use crate::{
     act::{Actor, Servers, kubernetes::Cluster},
-    api::mirror::Mirrored,
+    api::{mirror::Mirrored, names::status_manager},
     colony::ProcessId,
     memory::{
         absences::Absences, adds::Adds, blueprints::Blueprints, connections::Connections,
@@ -134,6 +134,7 @@ impl Services {
             writes.clone(),
             metrics.clone(),
             clock.clone(),
+            status_manager(&kubernetes.namespace, &configuration.leader_election.lease_name),
         );
         Self {
             kubernetes,

@@ -2,16 +2,19 @@
 //!
 //! They are the same but for what only one side can know: which colony, who owns the spec, and what may be done about
 //! objects of the cluster. A blueprint may also use
-//! the words of the colony's docker-reconciler for environment and volumes (`ColonyOS` 1.9.12).
+//! the words of the colony's docker-reconciler (`ColonyOS` 1.9.12).
 
 use serde_json::{Map, Value, json};
 
-use super::super::{SharedSpec, hidden::restore, shared_spec::short};
+use super::{
+    super::{SharedSpec, hidden::restore, shared_spec::short},
+    stock::understand,
+};
 use crate::{api::executor_deployment::ExecutorDeploymentSpec, kinds::SpecError};
 
 /// Fields of an object's spec that a blueprint does not have.
-pub const OURS_ALONE: [&str; 7] =
-    ["adoptionPolicy", "colony", "drain", "drift", "identity", "restorePolicy", "syncPolicy"];
+pub const OURS_ALONE: [&str; 8] =
+    ["adoptionPolicy", "colony", "drain", "drift", "identity", "location", "restorePolicy", "syncPolicy"];
 
 impl SharedSpec {
     /// The spec of an object.
@@ -38,7 +41,7 @@ impl SharedSpec {
             let remedy = "remove it: it is for objects in a cluster";
             return Err(SpecError::invalid(format!("spec.{name}"), short(fields.get(name)), remedy));
         }
-        translate(&mut fields)?;
+        understand(&mut fields)?;
         let parsed: ExecutorDeploymentSpec =
             serde_json::from_value(Value::Object(fields.clone())).map_err(|error| {
                 SpecError::invalid("spec", error.to_string(), "see kubectl explain executordeployment.spec")
@@ -78,42 +81,6 @@ fn defaults() -> Map<String, Value> {
         Ok(Ok(Value::Object(fields))) => fields,
         _ => Map::new(),
     }
-}
-
-/// Takes the docker-reconciler's words for environment and volumes into those of an object.
-fn translate(fields: &mut Map<String, Value>) -> Result<(), SpecError> {
-    for (word, ours) in [("env", "env"), ("volumes", "volumes")] {
-        let Some(value) = fields.remove(word) else { continue };
-        let value = if word == "volumes" { volumes(value)? } else { value };
-        let config = fields.entry("config").or_insert_with(|| json!({}));
-        let Some(config) = config.as_object_mut() else {
-            return Err(SpecError::invalid("spec.config", short(Some(config)), "give an object"));
-        };
-        if config.contains_key(ours) {
-            let remedy = format!("it is in spec.config.{ours} too: keep one of them");
-            return Err(SpecError::invalid(format!("spec.{word}"), short(Some(&value)), remedy));
-        }
-        config.insert(ours.to_owned(), value);
-    }
-    Ok(())
-}
-
-/// `{host, container, readonly}` as `{source, target, readOnly}`.
-fn volumes(value: Value) -> Result<Value, SpecError> {
-    let Value::Array(volumes) = value else {
-        return Err(SpecError::invalid("spec.volumes", short(Some(&value)), "give a list"));
-    };
-    let renamed = volumes.into_iter().map(|volume| {
-        let Value::Object(volume) = volume else { return volume };
-        let name = |name: String| match name.as_str() {
-            "host" => "source".to_owned(),
-            "container" => "target".to_owned(),
-            "readonly" => "readOnly".to_owned(),
-            _ => name,
-        };
-        volume.into_iter().map(|(field, value)| (name(field), value)).collect()
-    });
-    Ok(Value::Array(renamed.collect()))
 }
 
 /// A field that was given and did not survive being read.

@@ -61,7 +61,7 @@ pub fn identity(owner: &Owner, spec: &ExecutorDeploymentSpec, colony: &ResolvedC
         metadata,
         name_prefix: names::executor_prefix(&owner.namespace, &owner.name),
         executor_type: spec.executor_type.clone(),
-        location: colony.spec.location.clone(),
+        location: spec.location_in(colony.spec.location.as_deref()).map(str::to_owned),
         environment,
     }
 }
@@ -95,7 +95,7 @@ fn environment(
     colony: &ResolvedColony,
 ) -> BTreeMap<String, String> {
     let server = &colony.spec.server;
-    let location = colony.spec.location.clone().unwrap_or_default();
+    let location = spec.location_in(colony.spec.location.as_deref()).unwrap_or_default().to_owned();
     let port = server.port.to_string();
     let tls = (!server.insecure).to_string();
     [

@@ -99,6 +99,7 @@ mod tests {
             recorded_registration: Observed::Known(Registration::Absent),
             processes: Observed::Known(Vec::new()),
             blueprint: Observed::Known(None),
+            carrier: crate::snapshot::Carrier::default(),
             submit_not_before: None,
             in_flight: AddsInFlight::default(),
             similar_executor_types: Vec::new(),

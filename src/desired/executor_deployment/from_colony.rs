@@ -37,6 +37,7 @@ pub fn check_from_colony(
         resources: _,
         node_selector: _,
         tolerations: _,
+        location: _,
         identity: _,
         drain: _,
         suspend: _,

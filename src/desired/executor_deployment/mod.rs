@@ -14,6 +14,7 @@ mod restored;
 mod restricted;
 mod run;
 mod standard;
+mod stock;
 mod volumes;
 mod workload;
 
@@ -23,6 +24,7 @@ pub use from_colony::check_from_colony;
 pub use policies::WorkloadPolicies;
 pub use restored::with_earlier_run;
 pub use run::run_hash;
+pub use stock::not_carried_out;
 pub use workload::DesiredWorkload;
 
 use pod_template::Serves;

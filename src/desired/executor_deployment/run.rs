@@ -30,6 +30,7 @@ pub fn run_hash(object: &ExecutorDeployment) -> String {
         runtime: _,
         workload: _,
         replicas: _,
+        location: _,
         identity: _,
         drain: _,
         suspend: _,

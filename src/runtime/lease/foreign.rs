@@ -1,10 +1,13 @@
-//! Another operator that leads when one starts that elects no leader: two on one object do its work twice.
+//! Another operator that is there when one starts: two on one object do its work twice.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, Client, ResourceExt as _};
+use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
-use crate::runtime::kubernetes::{CALL_TIME_LIMIT, call};
+use crate::{
+    api::{colony::Colony, names::is_status_manager},
+    runtime::kubernetes::{CALL_TIME_LIMIT, call},
+};
 
 /// Who holds the lease of a name, for an operator that elects no leader. Those of other namespaces it may not see: operators of one
 /// cluster meet in the colony.
@@ -27,11 +30,37 @@ fn holder(lease: &Lease, now: Timestamp) -> Option<String> {
     })
 }
 
+/// For how long a status tells of an operator after it was written: one that works writes those of Colonies again and again.
+const RECENT: SignedDuration = SignedDuration::from_mins(10);
+
+/// Which other installations have lately written statuses of Colonies, and of which. Those that it may not list tell of none.
+pub async fn writers(client: &Client, own: &str, now: Timestamp) -> Vec<String> {
+    let colonies = Api::<Colony>::all(client.clone());
+    let listed = call(CALL_TIME_LIMIT, colonies.list_metadata(&ListParams::default())).await;
+    let listed = listed.map_or_else(|_| Vec::new(), |listed| listed.items);
+    listed.iter().filter_map(|colony| writer(&colony.metadata, own, now)).collect()
+}
+
+/// Which other installation has lately written the status of an object.
+fn writer(object: &ObjectMeta, own: &str, now: Timestamp) -> Option<String> {
+    let entries = object.managed_fields.iter().flatten();
+    let mut others = entries.filter_map(|entry| {
+        let manager = entry.manager.as_deref().filter(|other| is_status_manager(other) && *other != own)?;
+        let at = entry.time.as_ref()?.0;
+        (entry.subresource.as_deref() == Some("status") && now.duration_since(at) < RECENT)
+            .then_some((at, manager))
+    });
+    let (at, manager) = others.next()?;
+    let name = object.name.as_deref().unwrap_or_default();
+    Some(format!("{manager} wrote the status of Colony {name} at {at}"))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::names::status_manager;
 
     #[test]
     fn a_lease_counts_while_it_is_held() {
@@ -50,5 +79,21 @@ mod tests {
         assert_eq!(held.as_deref(), Some("pod-a holds Lease other/colonyos-operator"));
         assert_eq!(holder(&lease("pod-a"), at("2026-11-21T09:58:15Z")), None, "it has run out");
         assert_eq!(holder(&lease(""), at("2026-11-21T09:58:10Z")), None, "it was released");
+    }
+    #[test]
+    fn another_installation_counts_while_it_writes() {
+        let entry = |manager: &str, subresource: &str| json!({ "manager": manager, "operation": "Update", "subresource": subresource, "time": "2026-11-21T09:58:00Z" });
+        let written = |entries: Vec<serde_json::Value>| -> ObjectMeta {
+            serde_json::from_value(json!({ "name": "dev", "managedFields": entries })).unwrap()
+        };
+        let (own, other) = (status_manager("one", "l"), status_manager("other", "l"));
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-11-21T10:00:00Z");
+        let all = written(vec![entry("kubectl", "status"), entry(&own, "status"), entry(&other, "status")]);
+        let says = "colonyos-operator:other/l wrote the status of Colony dev at 2026-11-21T09:58:00Z";
+        assert_eq!(writer(&all, &own, now).as_deref(), Some(says));
+        assert_eq!(writer(&all, &own, at("2026-11-21T10:08:00Z")), None, "it has stopped");
+        let earlier = written(vec![entry("colonyos-operator", "status"), entry(&other, "")]);
+        assert_eq!(writer(&earlier, &own, now), None, "an earlier version, and no status");
     }
 }

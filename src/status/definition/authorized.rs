@@ -31,7 +31,7 @@ pub(super) fn authorized(snapshot: &DefinitionSnapshot) -> Finding {
             groups.sort_unstable();
             let quoted: Vec<String> = groups.iter().map(|group| format!("\"{group}\"")).collect();
             let message = format!(
-                "the operator may not {}{further}: its administrator can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.groups=[{}]' (keep every group that is already listed)",
+                "the operator may not {}{further}: its administrator can run: helm upgrade RELEASE CHART --namespace {} --reset-then-reuse-values --set-json 'userKinds.groups=[{}]' (keep every group that is already listed)",
                 named.join(", "),
                 snapshot.namespace,
                 quoted.join(",")
@@ -48,7 +48,7 @@ fn unguarded(snapshot: &DefinitionSnapshot) -> Option<Finding> {
         Observed::Known(missing) if missing.is_empty() => None,
         Observed::Known(missing) => {
             let message = format!(
-                "users of the kind borrow the rights of the operator, since admission policies or their bindings are missing: {}: its administrator can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set admissionPolicy.enabled=true",
+                "users of the kind borrow the rights of the operator, since admission policies or their bindings are missing: {}: its administrator can run: helm upgrade RELEASE CHART --namespace {} --reset-then-reuse-values --set admissionPolicy.enabled=true",
                 missing.join(", "),
                 snapshot.namespace
             );
@@ -74,7 +74,7 @@ fn parts_unauthorized(snapshot: &DefinitionSnapshot) -> Finding {
     });
     let entries: Vec<String> = entries.collect();
     let message = format!(
-        "the operator may not write {}, which instances are composed of: its administrator can run: helm upgrade RELEASE CHART --namespace {} --reuse-values --set-json 'userKinds.composes=[{}]' (keep every entry that is already listed)",
+        "the operator may not write {}, which instances are composed of: its administrator can run: helm upgrade RELEASE CHART --namespace {} --reset-then-reuse-values --set-json 'userKinds.composes=[{}]' (keep every entry that is already listed)",
         named.join(", "),
         snapshot.namespace,
         entries.join(",")

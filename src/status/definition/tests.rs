@@ -111,7 +111,7 @@ fn missing_rights_come_with_the_line_that_grants_them() {
     let status = calm(&world);
     let (holds, reason, message) = said(&status, "Authorized");
     assert_eq!((holds.as_str(), reason.as_str()), ("False", "RightsMissing"));
-    let line = r#"--namespace operators --reuse-values --set-json 'userKinds.groups=["a.example.com","g.example.com"]'"#;
+    let line = r#"--namespace operators --reset-then-reuse-values --set-json 'userKinds.groups=["a.example.com","g.example.com"]'"#;
     assert!(message.contains(line), "{message}");
     assert_eq!(said(&status, "Ready").1, "RightsMissing");
     assert_eq!(said(&status, "Degraded").0, "True");

@@ -1,5 +1,6 @@
 //! Status of an `ExecutorDeployment`, on success and on failure alike. Pure.
 
+mod elsewhere;
 mod executors;
 mod news;
 mod next;
@@ -30,11 +31,12 @@ use crate::{
         },
         mirror::Mirrored as _,
         names::{EXECUTOR_DEPLOYMENT_LABEL, RESTART_ANNOTATION},
+        policy::SyncPolicy,
     },
     colony::model::ExecutorState,
     diff::{
-        ColonyStep, KubernetesStep, Problem, Step, current_progress, finalizers_of_others, finished_job,
-        is_carried_by_colony,
+        ColonyStep, KubernetesStep, Problem, Step, Sync, current_progress, finalizers_of_others,
+        finished_job, is_carried_by_colony,
     },
     snapshot::{
         ExecutorDeploymentSnapshot, Observed, Registration,
@@ -52,7 +54,7 @@ pub fn compute(
     let object = &snapshot.object;
     let previous = object.status.clone().unwrap_or_default();
     let here = object.spec.runtime == Runtime::Kubernetes;
-    let progress = if here { current_progress(snapshot) } else { elsewhere_progress(snapshot) };
+    let progress = if here { current_progress(snapshot) } else { elsewhere::progress(snapshot) };
     let generation = object.metadata.generation;
     let mirror = match pass {
         Ok(outcome) => mirror::record(previous.mirror.as_ref(), outcome, snapshot.now),
@@ -66,7 +68,9 @@ pub fn compute(
     let mut findings = match pass {
         _ if object.metadata.deletion_timestamp.is_some() => deleting(object, pass),
         Err(problem) => blocked(problem),
-        Ok(_) if !here => elsewhere(snapshot),
+        Ok(outcome) if let Some(overruled) = undone(object, outcome) => Summary::Progressing
+            .alike(Reason::Overruled, &format!("the edit is about to be undone: {overruled}")),
+        Ok(_) if !here => elsewhere::findings(snapshot),
         Ok(outcome) => running(snapshot, outcome, progress.as_ref()),
     };
     let problem = pass
@@ -107,6 +111,7 @@ pub fn compute(
         executors: executors::executors(snapshot, pass.ok()),
         mirror,
         blueprint,
+        instances: if here { Vec::new() } else { elsewhere::instances(snapshot) },
         restarted_for: object.annotations().get(RESTART_ANNOTATION).cloned(),
         conditions,
     }
@@ -226,49 +231,14 @@ fn waiting_for(awaiting: &[String]) -> String {
     }
 }
 
+/// What is said of an edit of the object that the next pass undoes: nothing is done about the spec as it stands.
+fn undone<'a>(object: &ExecutorDeployment, outcome: &'a Outcome) -> Option<&'a str> {
+    let Sync::Undoes(recorded) = &outcome.plan.sync else { return None };
+    recorded.overruled.as_deref().filter(|_| object.sync_policy() == SyncPolicy::ColonyWins)
+}
+
 fn blocked(problem: &Problem) -> Vec<Finding> {
     Summary::Degraded.alike(problem.reason, &problem.message)
-}
-
-/// The report of the other reconciler in the status of the object's own blueprint, if any.
-fn elsewhere_progress(snapshot: &ExecutorDeploymentSnapshot) -> Option<Progress> {
-    snapshot.object.status.as_ref()?.blueprint.as_ref().filter(|recorded| !recorded.agreed.is_empty())?;
-    let blueprint = snapshot.blueprint.known().and_then(Option::as_ref)?;
-    let count = |name: &str| {
-        let number = blueprint.status.get(name).and_then(serde_json::Value::as_i64)?;
-        i32::try_from(number).ok()
-    };
-    let (ready, desired) = (count("runningInstances")?, snapshot.object.spec.replicas);
-    let phase = if ready == desired { Phase::Ready } else { Phase::Progressing };
-    Some(Progress { desired, replicas: count("totalInstances").unwrap_or(ready), ready, phase })
-}
-
-fn elsewhere(snapshot: &ExecutorDeploymentSnapshot) -> Vec<Finding> {
-    let runtime = snapshot.object.spec.runtime.as_str();
-    let who = format!("runtime {runtime} is handled by another reconciler of the colony");
-    match elsewhere_progress(snapshot) {
-        None => vec![Finding::unknown(
-            ConditionType::Ready,
-            Reason::RuntimeElsewhere,
-            format!(
-                "{who}, which has reported nothing yet; for pods of this cluster, use runtime kubernetes"
-            ),
-        )],
-        Some(Progress { desired, ready, phase, .. }) => {
-            let message = format!("{ready} of {desired} executors run; {who}");
-            let is_ready = phase == Phase::Ready;
-            let reason = if is_ready { Reason::AllReplicasReady } else { Reason::ReplicasNotReady };
-            vec![
-                Finding {
-                    kind: ConditionType::Progressing,
-                    holds: Some(!is_ready),
-                    reason,
-                    message: message.clone(),
-                },
-                Finding { kind: ConditionType::Ready, holds: Some(is_ready), reason, message },
-            ]
-        }
-    }
 }
 
 fn running(

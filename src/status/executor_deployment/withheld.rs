@@ -10,6 +10,7 @@ use crate::{
         mirror::MirrorStatus,
         policy::{DriftPolicy, ManagementPolicy},
     },
+    desired::executor_deployment::not_carried_out,
     snapshot::ExecutorDeploymentSnapshot,
 };
 
@@ -60,10 +61,20 @@ pub(super) fn warnings(snapshot: &ExecutorDeploymentSnapshot, outcome: Option<&O
     let restored = is_of_earlier.then(|| {
         "the object was restored, and its Job had run to its end before, as far as the colony knows: it is not run again until the spec changes; to run it again, create it anew with spec.restorePolicy: Resubmit".to_owned()
     });
-    let reason = match (similar.is_empty(), &restored) {
-        (false, _) => Reason::SimilarExecutorType,
-        (true, Some(_)) => Reason::Restored,
-        (true, None) => Reason::LeftAlone,
+    let spec = &snapshot.object.spec;
+    let dropped = not_carried_out(spec);
+    let dropped = (!dropped.is_empty()).then(|| {
+        format!(
+            "runtime {} does not carry out {}: remove them, or choose runtime kubernetes",
+            spec.runtime.as_str(),
+            dropped.join(", ")
+        )
+    });
+    let reason = match (similar.is_empty(), &restored, &dropped) {
+        (false, ..) => Reason::SimilarExecutorType,
+        (true, Some(_), _) => Reason::Restored,
+        (true, None, Some(_)) => Reason::FieldsNotCarriedOut,
+        (true, None, None) => Reason::LeftAlone,
     };
     let similar = (!similar.is_empty()).then(|| {
         format!(
@@ -72,7 +83,7 @@ pub(super) fn warnings(snapshot: &ExecutorDeploymentSnapshot, outcome: Option<&O
             listed(similar)
         )
     });
-    let messages: Vec<String> = similar.into_iter().chain(restored).chain(left).collect();
+    let messages: Vec<String> = similar.into_iter().chain(restored).chain(dropped).chain(left).collect();
     (!messages.is_empty()).then(|| Finding::yes(ConditionType::Warnings, reason, messages.join("; ")))
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{colony, stack::Stack, surroundings::MARK};
+use super::{colony, docker, stack::Stack, surroundings::MARK};
 use crate::tools::Toolbox;
 
 /// The variables of a stack. `PATH` is the whole new value.
@@ -19,7 +19,12 @@ use crate::tools::Toolbox;
 pub fn variables(stack: &Stack) -> Result<BTreeMap<String, String>> {
     let mut variables = BTreeMap::new();
     let mut set = |name: &str, value: String| variables.insert(name.to_owned(), value);
-    set("KUBECONFIG", stack.kubeconfig().display().to_string());
+    if stack.has_cluster() {
+        set("KUBECONFIG", stack.kubeconfig().display().to_string());
+    }
+    if stack.docker {
+        set("DOCKER_HOST", docker::address(stack));
+    }
     set(MARK, stack.folder.display().to_string());
     let programs = programs(stack);
     let rest = env::var_os("PATH").unwrap_or_default();

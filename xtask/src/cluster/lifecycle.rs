@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
 use super::{
-    UpOptions, colony, control_plane, environment,
+    UpOptions, colony, control_plane, docker, environment,
     ledger::Ledger,
     node, process, sandbox,
     stack::{self, Nodes, Stack},
@@ -55,7 +55,10 @@ pub fn up(folder: &Path, options: &UpOptions) -> Result<Stack> {
 
 /// Decides everything about a new stack.
 fn plan(folder: &Path, options: &UpOptions) -> Result<Stack> {
-    let surroundings = surroundings::find();
+    let mut surroundings = surroundings::find();
+    if options.colony_alone {
+        surroundings.kubeconfig = None;
+    }
     if let Some(kubeconfig) = &surroundings.kubeconfig {
         eprintln!("using the cluster of KUBECONFIG={}: none is started", kubeconfig.display());
     }
@@ -63,7 +66,7 @@ fn plan(folder: &Path, options: &UpOptions) -> Result<Stack> {
         eprintln!("using the ColonyOS server of the COLONIES_* variables: none is started");
     }
     let nodes = options.nodes.unwrap_or(Nodes::Real);
-    let own_cluster = surroundings.kubeconfig.is_none();
+    let own_cluster = surroundings.kubeconfig.is_none() && !options.colony_alone;
     if own_cluster
         && nodes == Nodes::Real
         && let Some(obstacle) = sandbox::obstacle()
@@ -83,6 +86,7 @@ fn plan(folder: &Path, options: &UpOptions) -> Result<Stack> {
         own_cluster,
         foreign_kubeconfig: surroundings.kubeconfig,
         own_colony: !surroundings.colony,
+        docker: options.docker,
         colonies_environment: options.colonyos_env.iter().cloned().collect(),
         processes: std::collections::BTreeMap::new(),
         stopped: Vec::new(),
@@ -108,6 +112,12 @@ fn adjust(mut stack: Stack, options: &UpOptions) -> Result<(Stack, bool)> {
         stack.kwok_nodes = count;
         changed = true;
     }
+    if options.docker && !stack.docker {
+        stack.docker = true;
+        // It has none of the images that the stack was given before.
+        let _ = fs::remove_file(stack.folder.join(stack::IMAGES));
+        changed = true;
+    }
     let wanted = options.colonyos_env.iter().cloned().collect();
     if !options.colonyos_env.is_empty() && stack.colonies_environment != wanted {
         stack.colonies_environment = wanted;
@@ -130,7 +140,10 @@ fn provide(stack: &Stack) -> Result<Toolbox> {
         names.push("helm");
         packages::ensure(node::PACKAGES, "a real node (or use `--nodes kwok`)")?;
     }
-    if !stack.own_cluster {
+    if stack.docker {
+        docker::install()?;
+    }
+    if stack.foreign_kubeconfig.is_some() {
         // An existing cluster usually comes with these; only what is missing is built.
         names.extend(["kubectl", "helm"].into_iter().filter(|name| packages::find(name).is_none()));
     }
@@ -156,13 +169,15 @@ fn start(ledger: &Ledger) -> Result<()> {
         let colony = scope.spawn(|| if stack.own_colony { colony::up(ledger) } else { Ok(()) });
         let runtime =
             scope.spawn(|| if stack.has_real_node() { node::container_runtime(ledger) } else { Ok(()) });
+        let docker = scope.spawn(|| if stack.docker { docker::up(ledger) } else { Ok(()) });
         let control_plane = if stack.own_cluster { control_plane::up(ledger) } else { Ok(()) };
         let runtime = runtime.join().unwrap_or_else(|_| bail!("the container runtime's thread panicked"));
         let node = control_plane
             .and(runtime)
             .and_then(|()| if stack.has_real_node() { node::join(ledger) } else { Ok(()) });
         let colony = colony.join().unwrap_or_else(|_| bail!("the colony's thread panicked"));
-        node.and(colony)
+        let docker = docker.join().unwrap_or_else(|_| bail!("the Docker daemon's thread panicked"));
+        node.and(colony).and(docker)
     })
 }
 
@@ -181,6 +196,9 @@ pub fn down(folder: &Path) -> Result<()> {
         eprintln!("there is no stack in {}", folder.display());
         return Ok(());
     };
+    if stack.docker {
+        docker::down(&stack)?;
+    }
     let strays = control_plane::strays(&stack);
     stack.processes.extend(strays.into_iter().map(|(name, process)| (name.to_owned(), process)));
     // All at once: nothing is kept, so nothing has to be told in order. PostgreSQL alone is asked to end, by SIGINT
@@ -253,6 +271,8 @@ pub fn start_component(folder: &Path, component: &str) -> Result<()> {
     let ledger = Ledger::new(stack, tools);
     if colony::COMPONENTS.contains(&component) {
         colony::up(&ledger)?;
+    } else if component == docker::COMPONENT {
+        docker::up(&ledger)?;
     } else if control_plane::COMPONENTS.contains(&component) {
         control_plane::up(&ledger)?;
     } else {

@@ -1,12 +1,13 @@
 //! `cargo xtask cluster`: a real cluster and a real colony on this machine, as stacks that stand side by side.
 //!
 //! A stack is a control plane with kwok nodes ([`control_plane`], by kwokctl), a real node ([`node`], in its own
-//! namespaces: [`sandbox`]) and a ColonyOS server with its PostgreSQL ([`colony`]). [`stack`] is the record of one,
+//! namespaces: [`sandbox`]), a ColonyOS server with its PostgreSQL ([`colony`]), and a Docker daemon ([`docker`]) when asked for. [`stack`] is the record of one,
 //! [`lifecycle`] what can be done with it, [`process`] how its processes are started, known again and ended.
 
 mod colony;
 mod commands;
 mod control_plane;
+pub mod docker;
 mod environment;
 mod http;
 mod ledger;
@@ -29,7 +30,7 @@ pub use self::{
     lifecycle::existing,
     node::{snapshotter, socket},
     sandbox::obstacle as real_node_obstacle,
-    stack::{Nodes, Stack},
+    stack::{IMAGES, Nodes, Stack},
 };
 use crate::folders;
 
@@ -106,9 +107,15 @@ pub struct UpOptions {
     /// First of a row of a hundred free ports (default: the first free row from 21000).
     #[arg(long, value_name = "PORT")]
     pub port_base: Option<u16>,
+    /// Start a Docker daemon too, for `colonyos-operator reconciler --runtime docker`; needs root.
+    #[arg(long)]
+    pub docker: bool,
     /// Environment variable for the ColonyOS server, for example `COLONIES_CLEANUP_INTERVAL=1`; can be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub colonyos_env: Vec<(String, String)>,
+    /// Neither a control plane nor nodes: `cargo xtask colony`.
+    #[arg(skip)]
+    pub colony_alone: bool,
 }
 
 /// How a report is printed.
@@ -195,12 +202,93 @@ pub fn brings_servers() -> bool {
     surroundings.kubeconfig.is_some() || surroundings.colony
 }
 
+/// What to do with a colony that has no cluster.
+#[derive(Debug, Subcommand)]
+pub enum ColonyCommand {
+    /// Start PostgreSQL and a ColonyOS server, or what of them does not run. Does nothing when all is well.
+    Up {
+        #[command(flatten)]
+        which: ColonyWhich,
+        /// Start a Docker daemon too, for `colonyos-operator reconciler --runtime docker`; needs root.
+        #[arg(long)]
+        docker: bool,
+    },
+    /// End what `up` started and remove the stack's folder.
+    Down {
+        #[command(flatten)]
+        which: ColonyWhich,
+    },
+    /// Show how each component is; fails when one has crashed.
+    Status {
+        #[command(flatten)]
+        which: ColonyWhich,
+    },
+    /// Print the environment of the colony, for `eval "$(cargo xtask colony env)"`. It holds private keys.
+    Env {
+        #[command(flatten)]
+        which: ColonyWhich,
+    },
+}
+
+/// Which colony is meant.
+#[derive(Debug, Clone, Args)]
+pub struct ColonyWhich {
+    /// Name of the stack; several stand side by side.
+    #[arg(long, default_value = "colony", value_parser = stack_name)]
+    name: String,
+    /// Folder that holds one folder per stack.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl From<ColonyWhich> for Which {
+    fn from(ColonyWhich { name, state }: ColonyWhich) -> Self {
+        Self { name, state }
+    }
+}
+
+/// Carries out one command for a colony that has no cluster.
+///
+/// # Errors
+/// When it fails, or `status` finds a component that has crashed.
+pub fn run_colony(command: ColonyCommand) -> Result<()> {
+    let output = Format::Text;
+    match command {
+        ColonyCommand::Up { which, docker } => {
+            let options = UpOptions { docker, colony_alone: true, ..UpOptions::default() };
+            let stack = up(&which.into(), &options)?;
+            let name = if stack.name == "colony" { String::new() } else { format!(" --name {}", stack.name) };
+            eprintln!("to use it: eval \"$(cargo xtask colony env{name})\"");
+            Ok(())
+        }
+        ColonyCommand::Down { which } => run(Command::Down { which: which.into() }),
+        ColonyCommand::Status { which } => run(Command::Status { which: which.into(), output }),
+        ColonyCommand::Env { which } => run(Command::Env { which: which.into(), output }),
+    }
+}
+
 /// Brings a stack up; a second call finds nothing to do.
 ///
 /// # Errors
 /// When a component does not get ready.
 pub fn up(which: &Which, options: &UpOptions) -> Result<Stack> {
     lifecycle::up(&which.folder()?, options)
+}
+
+/// Starts a program that goes with a stack when that is taken down, unless it runs.
+///
+/// # Errors
+/// When there is no such stack, or the program cannot be started.
+pub fn start_beside(which: &Which, name: &str, command: &mut std::process::Command) -> Result<()> {
+    let folder = which.folder()?;
+    let _held = stack::hold(&folder)?;
+    let mut stack = existing(&folder)?;
+    if stack.alive(name).is_none() {
+        let started = process::start(command, &stack.log(name))?;
+        stack.processes.insert(name.to_owned(), started);
+        stack.save()?;
+    }
+    Ok(())
 }
 
 /// The environment of a stack that is up.

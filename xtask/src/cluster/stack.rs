@@ -27,6 +27,9 @@ const SLOTS: u16 = 64;
 /// Second octet of the first stack's subnet, 10.88.0.0/16.
 const FIRST_SUBNET: u16 = 88;
 
+/// The file in its folder that says which images the stack was given.
+pub const IMAGES: &str = "images.json";
+
 /// What runs the pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -58,6 +61,9 @@ pub struct Stack {
     pub foreign_kubeconfig: Option<PathBuf>,
     /// Whether this stack has a ColonyOS of its own (else the `COLONIES_*` variables name an existing one).
     pub own_colony: bool,
+    /// Whether there is a Docker daemon.
+    #[serde(default)]
+    pub docker: bool,
     /// Environment of the ColonyOS server besides what the stack sets.
     pub colonies_environment: BTreeMap<String, String>,
     /// Processes by component name.
@@ -132,6 +138,11 @@ impl Stack {
             colonies_etcd_peer: at(10),
             colonies_relay: at(11),
         }
+    }
+
+    /// Whether there is a cluster, of this stack or an existing one.
+    pub fn has_cluster(&self) -> bool {
+        self.own_cluster || self.foreign_kubeconfig.is_some()
     }
 
     /// Whether there is a real node.
@@ -300,6 +311,7 @@ mod tests {
             own_cluster: true,
             foreign_kubeconfig: None,
             own_colony: true,
+            docker: false,
             colonies_environment: BTreeMap::new(),
             processes: BTreeMap::new(),
             stopped: Vec::new(),

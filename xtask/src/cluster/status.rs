@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    colony, control_plane, http, node,
+    colony, control_plane, docker, http, node,
     stack::{Ports, Stack},
 };
 
@@ -41,6 +41,9 @@ pub fn expected(stack: &Stack) -> Vec<&'static str> {
     let mut names = Vec::new();
     if stack.own_colony {
         names.extend(colony::COMPONENTS);
+    }
+    if stack.docker {
+        names.push(docker::COMPONENT);
     }
     if stack.own_cluster {
         names.extend(control_plane::COMPONENTS);
@@ -80,6 +83,7 @@ fn is_healthy(stack: &Stack, name: &str, ports: Ports) -> bool {
             port(name, ports).is_some_and(|port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok())
         }
         "postgresql" | "colonyos" => colony::is_healthy(stack, name),
+        docker::COMPONENT => docker::is_healthy(stack),
         _ => node::is_healthy(stack, name),
     }
 }

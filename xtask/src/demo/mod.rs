@@ -4,13 +4,14 @@
 //! `cargo xtask cluster env`. A second run finds the cluster up and the charts installed: it prepares with a line for each step, and
 //! shows the work.
 
+mod docker;
 mod shell;
 mod tour;
 
 use std::{collections::BTreeMap, fs, path::Path, time::Instant};
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use shell::{Shell, done, succeeds, title};
 
 use crate::{
@@ -27,6 +28,9 @@ const NAMESPACE: &str = "colonyos-system";
 pub struct Options {
     #[command(flatten)]
     which: Which,
+    /// What runs the executors: pods of a cluster, or containers without one.
+    #[arg(long, value_enum, default_value_t = Runtime::Kubernetes)]
+    runtime: Runtime,
     /// Image of the operator, for a cluster of your own (`KUBECONFIG`), which must be able to pull it.
     #[arg(long, value_name = "REPOSITORY:TAG")]
     operator_image: Option<String>,
@@ -36,6 +40,15 @@ pub struct Options {
     /// Address at which the pods of your own cluster reach the ColonyOS server that this command starts.
     #[arg(long, value_name = "ADDRESS")]
     colonyos_host: Option<String>,
+}
+
+/// What runs the executors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Runtime {
+    /// Pods.
+    Kubernetes,
+    /// Containers.
+    Docker,
 }
 
 /// The images that the demo installs.
@@ -49,6 +62,9 @@ struct Images {
 /// # Errors
 /// When a step fails; the message names it.
 pub fn run(options: &Options) -> Result<()> {
+    if options.runtime == Runtime::Docker {
+        return docker::run(options);
+    }
     let begun = Instant::now();
     title(
         "A cluster with a real node, a ColonyOS server, and the images",

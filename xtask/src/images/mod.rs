@@ -1,5 +1,5 @@
 //! `cargo xtask images`: the operator and the example executor as container images, built on this machine and handed to
-//! a stack's containerd without a registry and without a container builder.
+//! a stack's containerd or Docker daemon without a registry and without a container builder.
 
 mod archive;
 #[cfg(test)]
@@ -22,7 +22,7 @@ use archive::{Contents, Entry};
 
 use crate::{
     cargo::{self, Executable},
-    cluster::{self, Stack, Which},
+    cluster::{self, Stack, Which, docker},
     tools::{self, Toolbox},
 };
 
@@ -73,7 +73,7 @@ pub struct Image {
 /// Builds the images and gives them to the stack.
 ///
 /// # Errors
-/// When the build fails, the stack is not up or has no real node.
+/// When the build fails, the stack is not up or runs no containers.
 pub fn run(options: &Options) -> Result<()> {
     let stack = cluster::existing(&options.which.folder()?)?;
     let programs = build(options.profile)?;
@@ -108,13 +108,13 @@ pub fn build(profile: Profile) -> Result<Vec<Executable>> {
 /// Gives the stack every image whose binary is not the one that it has; returns all by program name.
 ///
 /// # Errors
-/// When the stack has no real node or containerd refuses an image.
+/// When the stack runs no containers or an image is refused.
 pub fn import(stack: &Stack, programs: &[Executable]) -> Result<BTreeMap<String, Image>> {
-    if !stack.has_real_node() {
-        bail!("stack {} has no real node to give images to", stack.name);
+    if !stack.has_real_node() && !stack.docker {
+        bail!("stack {} has neither a real node nor a Docker daemon to give images to", stack.name);
     }
-    let tools = tools::provide(&["ctr"])?;
-    let record = stack.folder.join("images.json");
+    let tools = tools::provide(if stack.has_real_node() { &["ctr"] } else { &[] })?;
+    let record = stack.folder.join(cluster::IMAGES);
     let mut given: Given =
         fs::read(&record).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     for program in PROGRAMS {
@@ -205,20 +205,26 @@ pub fn import_stand_ins(stack: &Stack, executor: &Path) -> Result<()> {
     fs::write(&mark, []).with_context(|| format!("failed to write {}", mark.display()))
 }
 
-/// Packs an image and imports it into the stack's containerd.
+/// Packs an image and gives it to all that runs containers in the stack.
 fn give(stack: &Stack, tools: &Toolbox, contents: &Contents<'_>) -> Result<()> {
     let path = stack.folder.join(format!("{}.image.tar", contents.name));
     let file = fs::File::create(&path).with_context(|| format!("failed to create {}", path.display()))?;
     archive::write(contents, file)?;
-    let mut command = Command::new(tools.path("ctr")?);
-    command
-        .arg("--address")
-        .arg(cluster::socket(stack))
-        .args(["--namespace", "k8s.io", "images", "import", "--snapshotter"])
-        .arg(cluster::snapshotter(stack)?)
-        .arg(&path);
-    cluster::output(&mut command)
-        .with_context(|| format!("failed to give containerd the image of {}", contents.name))?;
+    if stack.has_real_node() {
+        let mut command = Command::new(tools.path("ctr")?);
+        command
+            .arg("--address")
+            .arg(cluster::socket(stack))
+            .args(["--namespace", "k8s.io", "images", "import", "--snapshotter"])
+            .arg(cluster::snapshotter(stack)?)
+            .arg(&path);
+        cluster::output(&mut command)
+            .with_context(|| format!("failed to give containerd the image of {}", contents.name))?;
+    }
+    if stack.docker {
+        docker::load(stack, &path)
+            .with_context(|| format!("failed to give Docker the image of {}", contents.name))?;
+    }
     fs::remove_file(&path).with_context(|| format!("failed to remove {}", path.display()))
 }
 

@@ -174,6 +174,9 @@ fn with_servers(
         timed(report, "images", || servers::give_images(servers, built))?;
     }
     let environment = &servers.environment;
+    if let Some(obstacle) = environment.get(servers::DOCKER_OBSTACLE) {
+        report.test(Rung::Colony, "(tests with a Docker daemon)", Verdict::Skipped, obstacle);
+    }
     thread::scope(|scope| {
         for sequence in Lane::sequences() {
             scope.spawn(move || run_rungs(&sequence, &lane.rungs, built, options, environment, report));

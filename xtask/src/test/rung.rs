@@ -37,12 +37,16 @@ pub enum Rung {
 pub struct Needs {
     /// Helm and kubectl.
     pub tools: bool,
+    /// Each version of Helm that the charts are for.
+    pub helms: bool,
     /// The programs of others, built from folders of `tests/interop`.
     pub programs: bool,
     /// An API server with its controllers, and a ColonyOS server.
     pub servers: bool,
     /// A node that runs containers, and the images.
     pub node: bool,
+    /// Programs with which its tests start Docker daemons of their own. Where there are none, those tests are skipped.
+    pub docker: bool,
 }
 
 impl Rung {
@@ -72,7 +76,14 @@ impl Rung {
             Self::Apiserver => (true, true, false),
             Self::E2e => (true, true, true),
         };
-        Needs { tools, programs: self == Self::Interop, servers, node }
+        Needs {
+            tools,
+            helms: self == Self::Chart,
+            programs: self == Self::Interop,
+            servers,
+            node,
+            docker: self == Self::Colony,
+        }
     }
 
     /// How many of its tests run at the same time, where that is not as many as there are processors: those with servers
@@ -116,9 +127,11 @@ impl Needs {
     pub fn of(rungs: &[Rung]) -> Self {
         rungs.iter().map(|rung| rung.needs()).fold(Self::default(), |sum, needs| Self {
             tools: sum.tools || needs.tools,
+            helms: sum.helms || needs.helms,
             programs: sum.programs || needs.programs,
             servers: sum.servers || needs.servers,
             node: sum.node || needs.node,
+            docker: sum.docker || needs.docker,
         })
     }
 }

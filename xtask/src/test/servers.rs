@@ -18,6 +18,9 @@ use crate::{
 /// Pretended nodes, for tests that need pods and nothing that runs in them.
 const KWOK_NODES: u32 = 2;
 
+/// Variable with the reason why this machine has no Docker daemon.
+pub const DOCKER_OBSTACLE: &str = "DOCKER_OBSTACLE";
+
 /// The servers of a run, and how tests find them.
 #[derive(Debug)]
 pub struct Servers {
@@ -58,6 +61,17 @@ pub fn start(needs: Needs, which: &Which) -> Result<Servers> {
         }
         let path = env::join_paths(folders).context("failed to put the tools on the PATH")?;
         servers.environment.insert("PATH".to_owned(), path.to_string_lossy().into_owned());
+    }
+    if needs.docker
+        && let Some(obstacle) = cluster::docker::obstacle()
+    {
+        servers.environment.insert(DOCKER_OBSTACLE.to_owned(), obstacle);
+    }
+    if needs.helms {
+        for (name, path) in tools::provide(tools::HELMS)?.iter() {
+            let variable = format!("{}_BIN", name.to_uppercase());
+            servers.environment.insert(variable, path.to_string_lossy().into_owned());
+        }
     }
     if needs.programs {
         for (name, path) in tools::provide(tools::INTEROP_PROGRAMS)?.iter() {

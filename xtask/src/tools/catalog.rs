@@ -3,7 +3,7 @@
 //! Versions stand in the `go.mod` files under `deploy/tools`; the few that a program must be told at link time, because
 //! Go does not do it, are read from there.
 
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -27,8 +27,9 @@ pub struct Tool {
 enum VersionVariables {
     /// The variables of `k8s.io/component-base/version`; without them components report v0.0.0.
     Kubernetes,
-    /// One variable that takes the version as it stands in `go.mod`.
-    One(&'static str),
+    /// The variable of Helm, and those of its packages that take the Kubernetes it is made for; without them a chart is
+    /// rendered for 1.20 where no cluster is asked. Helm 4 reads that from its own modules.
+    Helm(&'static str, &'static [&'static str]),
 }
 
 const KUBERNETES: Option<(&str, VersionVariables)> =
@@ -49,7 +50,22 @@ pub const TOOLS: &[Tool] = &[
         name: "helm",
         set: "helm",
         package: "helm.sh/helm/v3/cmd/helm",
-        version: Some(("helm.sh/helm/v3", VersionVariables::One("helm.sh/helm/v3/internal/version.version"))),
+        version: Some((
+            "helm.sh/helm/v3",
+            VersionVariables::Helm(
+                "helm.sh/helm/v3/internal/version.version",
+                &["helm.sh/helm/v3/pkg/lint/rules", "helm.sh/helm/v3/pkg/chartutil"],
+            ),
+        )),
+    },
+    Tool {
+        name: "helm4",
+        set: "helm4",
+        package: "helm.sh/helm/v4/cmd/helm",
+        version: Some((
+            "helm.sh/helm/v4",
+            VersionVariables::Helm("helm.sh/helm/v4/internal/version.version", &[]),
+        )),
     },
     tool("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
     tool("kwokctl", "kwok", "sigs.k8s.io/kwok/cmd/kwokctl"),
@@ -83,6 +99,8 @@ pub const CONTROL_PLANE: &[&str] =
     &["kube-apiserver", "kwok", "kwokctl", "etcd", "kube-controller-manager", "kube-scheduler", "kubectl"];
 /// What a real node needs besides.
 pub const NODE: &[&str] = &["containerd", "containerd-shim-runc-v2", "ctr", "kubelet", "kube-proxy", "pause"];
+/// The versions of Helm that the charts are for.
+pub const HELMS: &[&str] = &["helm", "helm4"];
 /// What a colony needs.
 pub const COLONY: &[&str] = &["colonies"];
 
@@ -111,7 +129,17 @@ impl Tool {
         };
         let version = module_version(self.set, module)?;
         Ok(match variables {
-            VersionVariables::One(variable) => format!("-s -w -X {variable}={version}"),
+            VersionVariables::Helm(variable, packages) => {
+                // As upstream's Makefile has it: v0.37.0 of the client is that of Kubernetes 1.37.
+                let client = module_version(self.set, "k8s.io/client-go")?;
+                let minor = client.split('.').nth(1).unwrap_or("0");
+                let mut flags = format!("-s -w -X {variable}={version}");
+                for package in packages {
+                    let _ =
+                        write!(flags, " -X {package}.k8sVersionMajor=1 -X {package}.k8sVersionMinor={minor}");
+                }
+                flags
+            }
             VersionVariables::Kubernetes => {
                 let mut numbers = version.trim_start_matches('v').split('.');
                 let (major, minor) = (numbers.next().unwrap_or("0"), numbers.next().unwrap_or("0"));
@@ -152,7 +180,7 @@ mod tests {
 
     #[test]
     fn every_set_of_programs_is_in_the_catalog() {
-        for name in CONTROL_PLANE.iter().chain(NODE).chain(COLONY).chain(&["helm"]) {
+        for name in CONTROL_PLANE.iter().chain(NODE).chain(COLONY).chain(HELMS) {
             assert!(TOOLS.iter().any(|tool| tool.name == *name), "{name} is not in the catalog");
         }
     }
@@ -163,6 +191,16 @@ mod tests {
             let flags = tool.linker_flags().unwrap();
             assert_eq!(flags.contains("-X"), tool.version.is_some(), "{}", tool.name);
         }
+    }
+
+    #[test]
+    fn helm_knows_which_kubernetes_it_is_made_for() {
+        let helm = TOOLS.iter().find(|tool| tool.name == "helm").unwrap();
+        let flags = helm.linker_flags().unwrap();
+        assert!(flags.contains("chartutil.k8sVersionMajor=1 "), "{flags}");
+        let client = module_version("helm", "k8s.io/client-go").unwrap();
+        let minor = client.split('.').nth(1).unwrap();
+        assert!(flags.contains(&format!("chartutil.k8sVersionMinor={minor}")), "{flags}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-pub use catalog::{COLONY, CONTROL_PLANE, INTEROP_PROGRAMS, NODE, Tool};
+pub use catalog::{COLONY, CONTROL_PLANE, HELMS, INTEROP_PROGRAMS, NODE, Tool};
 use sha2::{Digest, Sha256};
 
 use crate::folders;

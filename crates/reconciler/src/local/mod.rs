@@ -3,6 +3,7 @@
 //! A process has a group of its own and outlives the reconciler. Its record is written before it starts; one that was started
 //! right before a crash, and has no number in its record, is found by the identity in its environment.
 
+mod log;
 mod record;
 mod system;
 
@@ -105,8 +106,7 @@ impl Local {
         let words = launch.template.words();
         let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         if let Some(old) = launch.name.life.checked_sub(LOGS_KEPT) {
-            // Kept as a courtesy: that there is none is no matter.
-            let _ = fs::remove_file(self.log(&ReplicaName { life: old, ..launch.name.clone() }));
+            log::remove(&self.log(&ReplicaName { life: old, ..launch.name.clone() }))?;
         }
         let log = File::options().create(true).append(true).open(self.log(&launch.name))?;
         let mut record = self.records.get(&launch.name)?.ok_or(io::ErrorKind::NotFound)?;
@@ -223,6 +223,15 @@ impl Runtime for Local {
         Box::pin(async move {
             self.take_away(name).map_err(|error| HostError::new(format!("failed to take {name} away"), error))
         })
+    }
+
+    fn tidy(&self) -> Call<'_, ()> {
+        let cut = || -> io::Result<()> {
+            let all = self.records.all()?;
+            all.iter().try_for_each(|(name, _)| log::cut(&self.log(name), log::MOST))
+        };
+        let done = cut().map_err(|error| HostError::new("failed to cut the logs of local processes", error));
+        Box::pin(async move { done })
     }
 
     fn last_words<'a>(&'a self, name: &'a ReplicaName) -> Call<'a, String> {

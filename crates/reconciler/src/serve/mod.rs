@@ -115,6 +115,7 @@ async fn while_accepted(
                 },
                 () = tokio::time::sleep(left) => {}
             }
+            reconciler.tidy().await;
             if next > SOON && reconciler.has_changed().await {
                 break;
             }

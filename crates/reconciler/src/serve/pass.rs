@@ -101,6 +101,13 @@ impl<'a> Reconciler<'a> {
         }
     }
 
+    /// Keeps what replicas leave here within its limits.
+    pub(super) async fn tidy(&mut self) {
+        if let Err(error) = self.host.clone().tidy().await {
+            self.complain(&error.to_string());
+        }
+    }
+
     /// Whether what runs here is not what it was in the last pass.
     pub(super) async fn has_changed(&self) -> bool {
         match self.host.list().await {

@@ -2,3 +2,10 @@
 
 #[cfg(test)]
 mod runtime;
+#[cfg(test)]
+#[path = "../../../../tests/support"]
+#[allow(dead_code, reason = "each of the binaries that share it uses a part")]
+mod support {
+    pub mod daemon;
+    pub mod environment;
+}

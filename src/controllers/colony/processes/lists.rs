@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::colony::{Error, Process, ProcessQuery, ProcessState, Session};
 
 /// What was listed.
-pub(super) struct Listed {
+pub(in crate::controllers::colony) struct Listed {
     pub processes: Vec<Process>,
     /// Whether there may be more, which were too large for one list.
     pub is_cut: bool,
@@ -14,7 +14,7 @@ pub(super) struct Listed {
 
 /// How many of a state fit into a list, where not as many as were asked for did.
 #[derive(Default)]
-pub(super) struct Lists {
+pub(in crate::controllers::colony) struct Lists {
     fits: HashMap<ProcessState, u8>,
 }
 
@@ -37,6 +37,21 @@ impl Lists {
             Some(initiator) => query.initiator(initiator).map_err(Error::Field)?,
             None => query,
         };
+        self.fitting(member, state, &query, limit).await
+    }
+
+    /// As [`Lists::read`], with a query for processes of the state.
+    ///
+    /// # Errors
+    ///
+    /// When the colony does not list them.
+    pub async fn fitting(
+        &mut self,
+        member: &Session,
+        state: ProcessState,
+        query: &ProcessQuery,
+        limit: u8,
+    ) -> Result<Listed, Error> {
         let known = self.fits.remove(&state);
         // Some more than fitted last: what was large may be gone.
         let mut asked = known.map_or(limit, |fits| limit.min(fits.saturating_mul(2).max(1)));

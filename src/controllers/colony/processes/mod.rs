@@ -13,6 +13,7 @@ mod subscribe;
 
 pub(in crate::controllers) use followed::FollowedProcesses;
 pub(in crate::controllers) use holders::ProcessHolders;
+pub(super) use lists::{Listed, Lists};
 pub(in crate::controllers) use mirrored_kinds::{Kind, MirroredKind, MirroredKinds, Objects};
 
 impl FollowedProcesses {

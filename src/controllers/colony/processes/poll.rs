@@ -22,7 +22,7 @@ use super::{
 use crate::{
     api::{
         mirror::MirrorState,
-        names::{OPERATOR, parse_process_label},
+        names::{operator_member_name, parse_process_label},
     },
     colony::{Error, LogQuery, Process, ProcessId, ProcessState, Session},
     diff::{duplicates, orphans},
@@ -191,9 +191,8 @@ impl ProcessPoller {
     /// What the operator's member has submitted and is in a state.
     async fn listed_by_member(&mut self, member: &Session, state: ProcessState) -> Option<Vec<Process>> {
         // As the operator registers itself, until the server's own word is known.
-        let short: String = member.id().as_str().chars().take(12).collect();
-        let own = format!("{OPERATOR}-{short}");
-        let initiator = self.initiator.clone().unwrap_or(own);
+        let own = || operator_member_name(member.id().as_str());
+        let initiator = self.initiator.clone().unwrap_or_else(own);
         let read = match self.lists.read(member, Some(&initiator), state, FULL).await {
             // A member with a user's key has a name that the user has chosen.
             Err(error) if self.initiator.is_none() && error.is_invalid() => {

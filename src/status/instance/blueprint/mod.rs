@@ -56,7 +56,8 @@ pub(super) fn compute(snapshot: &InstanceSnapshot, outcome: Result<&Outcome, &Pr
         status.blueprint.is_some(),
     );
     let said = SharedSpec::of_instance(&snapshot.object.spec_fields()).hash();
-    if status.blueprint.as_ref().is_some_and(|recorded| recorded.agreed == said) {
+    let is_undone = outcome.is_ok_and(|outcome| matches!(outcome.plan.sync, Sync::Undoes(_)));
+    if !is_undone && status.blueprint.as_ref().is_some_and(|recorded| recorded.agreed == said) {
         status.submitted_generation = status.submitted_generation.max(generation);
     }
     let blocker = blocker(snapshot, outcome);
@@ -228,6 +229,11 @@ fn reported_state(
     let plan = outcome.ok().map(|outcome| &outcome.plan);
     if let Some(Sync::Differs { message, .. }) = plan.map(|plan| &plan.sync) {
         return (Reason::Differs, message.clone(), false);
+    }
+    // What a reconciler reports is not about the spec that will stand.
+    if let Some(Sync::Undoes(recorded)) = plan.map(|plan| &plan.sync) {
+        let overruled = recorded.overruled.as_deref().unwrap_or_default();
+        return (Reason::Overruled, format!("an edit is about to be undone: {overruled}"), false);
     }
     if let Some(awaited) = plan.and_then(|plan| plan.awaiting.first()) {
         return (mirrored.reason, format!("awaiting {awaited}"), false);

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     act::outcome::StepResult,
-    api::instance::InstanceKind,
+    api::{executor_deployment::BlueprintStatus, instance::InstanceKind},
     diff::Plan,
     snapshot::{ColonyInstanceState, Observed, Workforce, fixtures},
 };
@@ -92,6 +92,22 @@ fn expressions_say_what_becomes_of_it_and_when_it_is_ready() {
     assert_eq!(said(&calm(&snapshot(&handler, &json!({}))), "Ready").0, "False");
 }
 
+/// Ready for this generation, its readers would use what is replaced in the next moment.
+#[test]
+fn an_edit_that_is_about_to_be_undone_is_not_ready() {
+    let mut world = snapshot(&json!({}), &json!({ "phase": "Running" }));
+    world.object.status.as_mut().unwrap().submitted_generation = Some(1);
+    let recorded = world.object.status.clone().unwrap().blueprint.unwrap();
+    let told = BlueprintStatus { overruled: Some("spec.size: 2 in Kubernetes".to_owned()), ..recorded };
+    let status = with(&world, Sync::Undoes(told));
+    let (holds, reason, message) = said(&status, "Ready");
+    assert_eq!((holds.as_str(), reason.as_str()), ("False", "Overruled"));
+    assert!(message.contains("about to be undone: spec.size"), "{message}");
+    assert_eq!(said(&status, "Progressing").0, "True");
+    assert_eq!(said(&status, "Conflict").1, "Overruled");
+    assert_eq!(status.submitted_generation, Some(1));
+}
+
 /// Without a report of the reconciler, its state is unknown.
 #[test]
 fn silence_is_not_readiness() {
@@ -156,7 +172,7 @@ fn a_write_that_failed_is_not_recorded() {
         seen_generation: 3,
     });
     let failure = crate::act::outcome::StepFailure { kind: FailureKind::Refused, message: "no".to_owned() };
-    let agreed = crate::api::executor_deployment::BlueprintStatus { agreed: hash(), ..recorded.clone() };
+    let agreed = BlueprintStatus { agreed: hash(), ..recorded.clone() };
     let plan = Plan { steps: vec![step], sync: Sync::Agreed(agreed), ..Plan::default() };
     let outcome = Outcome { plan, results: vec![StepResult::Failed(failure)], resource_version: None };
     let status = compute(&world, Ok(&outcome));
