@@ -23,6 +23,7 @@ mod born;
 mod borrowed_rights;
 #[cfg(test)]
 mod busy_pods;
+#[cfg(test)]
 mod canary;
 #[cfg(test)]
 mod causes;

@@ -66,6 +66,33 @@ pub async fn what_runs_is_ended_once_whatever_takes_its_pod(stage: Stage) {
     fleet.delete().await;
 }
 
+/// Those that run nothing go when a fleet is scaled down, and those that run something are not evicted.
+pub async fn idle_ones_go_first(stage: Stage) {
+    stage.connect().await;
+    let spec = json!({"replicas": 3, "identity": "PerPod", "drain": {"timeout": "5m"}});
+    let fleet = Fleet::create(&stage, "idle-first", spec).await;
+    fleet.until_ready(3).await;
+    let running = run(&stage, 1).await;
+    let busy = pods_of(&stage, &fleet, &running).await.remove(0);
+    fleet
+        .until("has a busy executor", RUN_LIMIT, |_, status| {
+            let busy = status.executors.as_ref().and_then(|executors| executors.busy);
+            (busy == Some(1)).then_some(()).ok_or_else(|| format!("{busy:?}"))
+        })
+        .await;
+    let pods: Api<Pod> = stage.namespace.api();
+    match pods.evict(&busy, &EvictParams::default()).await {
+        Err(kube::Error::Api(status)) => assert_eq!(status.code, 429, "{status:?}"),
+        other => panic!("a busy pod is evicted: {other:?}"),
+    }
+    fleet.change(json!({"replicas": 1})).await;
+    fleet.until_pods(1).await;
+    let left = fleet.pods().await.unwrap().remove(0);
+    assert_eq!((left.name_any(), left.metadata.deletion_timestamp), (busy, None));
+    still_runs_or_ended_once(&stage, &running[0]).await;
+    fleet.delete().await;
+}
+
 /// With one identity for all, on each node, and with the whole fleet deleted.
 pub async fn a_fleet_of_one_identity_is_drained_too(stage: Stage) {
     stage.connect().await;

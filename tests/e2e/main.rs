@@ -101,6 +101,7 @@ fn main() -> std::process::ExitCode {
             "drained::what_runs_is_ended_once_whatever_takes_its_pod",
             drained::what_runs_is_ended_once_whatever_takes_its_pod,
         ),
+        together("drained::idle_ones_go_first", drained::idle_ones_go_first),
         together(
             "drained::a_fleet_of_one_identity_is_drained_too",
             drained::a_fleet_of_one_identity_is_drained_too,
