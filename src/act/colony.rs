@@ -9,7 +9,7 @@ use super::{
     outcome::{Effect, FailureKind, StepFailure},
 };
 use crate::{
-    api::names::{CONTROLLER_EXECUTOR_TYPE, operator_member_name},
+    api::{installation::operator_member_name, names::CONTROLLER_EXECUTOR_TYPE},
     colony::{
         Error, Executor, ExecutorState, Id, InvalidField, NewExecutor, NewUser, Process, ProcessId,
         ProcessState, Session,

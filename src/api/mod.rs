@@ -15,6 +15,7 @@ pub mod executor_deployment;
 pub mod filesystem;
 pub mod function;
 pub mod gate;
+pub mod installation;
 pub mod instance;
 pub mod kind;
 pub mod metadata;

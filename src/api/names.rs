@@ -14,25 +14,6 @@ pub const NEVER_OBSERVED: i64 = -1;
 
 /// Who writes: user agent, field manager, reporting controller of Events, value of `managed-by`.
 pub const OPERATOR: &str = "colonyos-operator";
-/// As whom an installation, known by its namespace and lease, writes statuses, within the 128 characters of a field manager.
-#[must_use]
-pub fn status_manager(namespace: &str, lease: &str) -> String {
-    format!("{OPERATOR}:{namespace}/{lease}").chars().take(128).collect()
-}
-
-/// Whether a field manager is that of an installation's statuses.
-#[must_use]
-pub fn is_status_manager(manager: &str) -> bool {
-    manager.strip_prefix(OPERATOR).is_some_and(|rest| rest.starts_with(':'))
-}
-
-/// The name of the member of a colony as which an operator is registered with a key of its own, by the id that follows from the key.
-#[must_use]
-pub fn operator_member_name(id: &str) -> String {
-    let short: String = id.chars().take(12).collect();
-    format!("{OPERATOR}-{short}")
-}
-
 /// Kept on a `Colony` that was connected until nothing of this cluster is in the colony.
 pub const COLONY_FINALIZER: &str = "colonies.io/colony";
 /// Kept on an `ExecutorDeployment` until its pods have gone and its executor has left the colony.

@@ -13,7 +13,7 @@ use super::{
     connection::{Connection, of_operator},
 };
 use crate::{
-    api::{self, names::status_manager},
+    api::{self, installation::status_manager},
     controllers::{self, Services},
     runtime::{
         clock::Clock,

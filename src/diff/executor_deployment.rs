@@ -131,15 +131,13 @@ pub fn plan(
     }
     steps.extend(identity.kubernetes.into_iter().map(Step::Kubernetes));
     steps.extend(identity.colony.into_iter().map(Step::Colony));
-    steps.extend(workload.steps.into_iter().map(Step::Kubernetes));
+    let busy = busy_pods::plan(snapshot, here.budget.as_deref());
+    steps.extend(workload.steps.into_iter().chain(busy.steps).map(Step::Kubernetes));
     steps.extend(mirror.steps.into_iter().map(Step::Colony));
     steps.extend(blueprint.steps.into_iter().map(Step::Colony));
     let awaiting = [identity.awaiting, workload.awaiting, mirror.awaiting, blueprint.awaiting].concat();
     let drifted = [identity.drifted, workload.drifted].concat();
-    let mut left = [identity.left, workload.left, blueprint.left].concat();
-    let busy = busy_pods::plan(snapshot, here.budget.as_deref());
-    steps.extend(busy.steps.into_iter().map(Step::Kubernetes));
-    left.extend(busy.left);
+    let mut left = [identity.left, workload.left, blueprint.left, busy.left].concat();
     let admitted = workload.admitted;
     if is_withheld && !management.allow(ManagementPolicy::Update) {
         let remedy = ManagementPolicy::Update.remedy();

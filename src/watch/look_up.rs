@@ -1,7 +1,7 @@
 //! Looks processes up by label. A label is a claim of whoever submitted: every member of a colony can write any.
 
 use crate::{
-    api::names::operator_member_name,
+    api::installation::operator_member_name,
     colony::{Error, Process, ProcessId, ProcessQuery, ProcessState, Session},
     snapshot::Observed,
 };

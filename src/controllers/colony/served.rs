@@ -88,7 +88,7 @@ impl ServeColony for ServedColonies {
 
     async fn complete(&self, reading: &mut ColonyReading) {
         reading.snapshot.leftovers = self.leftovers.read(reading).await;
-        fleets::list_all_running(self, reading).await;
+        fleets::list_all_running(self.objects.iter().map(|(index, _)| index), reading).await;
         let users = Users {
             mirrored_kinds: &self.mirrored_kinds,
             kubernetes: &self.services.kubernetes.calls,
@@ -166,7 +166,14 @@ fn remember(name: &str, reading: &ColonyReading, context: &ServedColonies) {
         context.services.executor_changes.send_replace(());
     }
     wake_waiting(previous.as_deref(), &connection, context);
-    fleets::wake_moved(previous.as_deref(), &connection, executors.unwrap_or_default(), context);
+    let cluster = &context.services.cluster;
+    let moved = fleets::moved(previous.as_deref(), &connection, executors.unwrap_or_default(), cluster);
+    if !moved.is_empty() {
+        wake(context, |object| {
+            let name = (object.namespace().unwrap_or_default(), object.name_any());
+            object.spec.is_per_pod() && moved.contains(&name)
+        });
+    }
     let before = previous.and_then(|previous| previous.executor_states()).unwrap_or_default();
     if reconnected {
         wake_all(context);
@@ -238,7 +245,7 @@ fn inbound(name: &str, context: &ServedColonies) -> Inbound {
     all.entry(name.to_owned()).or_insert_with(new).clone()
 }
 
-pub(super) fn wake(context: &ServedColonies, concerned: impl Fn(&ExecutorDeployment) -> bool) {
+fn wake(context: &ServedColonies, concerned: impl Fn(&ExecutorDeployment) -> bool) {
     for (index, _) in &context.objects {
         for object in triggers::references(index.store(), &(), &concerned) {
             context.requeuer.wake(&object);

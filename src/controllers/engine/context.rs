@@ -7,7 +7,7 @@ use kube::{Resource, runtime::reflector::ObjectRef};
 
 use crate::{
     act::{Actor, Servers, kubernetes::Cluster},
-    api::{mirror::Mirrored, names::status_manager},
+    api::{installation::status_manager, mirror::Mirrored},
     colony::ProcessId,
     memory::{
         absences::Absences, adds::Adds, blueprints::Blueprints, connections::Connections,

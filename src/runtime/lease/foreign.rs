@@ -5,7 +5,7 @@ use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
 use crate::{
-    api::{colony::Colony, names::is_status_manager},
+    api::{colony::Colony, installation::is_status_manager},
     runtime::kubernetes::{CALL_TIME_LIMIT, call},
 };
 
@@ -60,7 +60,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::names::status_manager;
+    use crate::api::installation::status_manager;
 
     #[test]
     fn a_lease_counts_while_it_is_held() {

@@ -20,10 +20,7 @@ use super::{
     lists::{Listed, Lists},
 };
 use crate::{
-    api::{
-        mirror::MirrorState,
-        names::{operator_member_name, parse_process_label},
-    },
+    api::{installation::operator_member_name, mirror::MirrorState, names::parse_process_label},
     colony::{Error, LogQuery, Process, ProcessId, ProcessState, Session},
     diff::{duplicates, orphans},
     memory::{absences::Absent, connections::Connection},
