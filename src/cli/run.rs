@@ -26,6 +26,7 @@ use crate::{
         telemetry,
         traces::Traces,
     },
+    watch::stores::label_selector,
     webhook::{self, EndpointSetup},
 };
 
@@ -194,7 +195,8 @@ async fn control(arguments: &Arguments, ground: ControllerSetup, shutdown: &Shut
         }
     }
     let own = status_manager(&connection.namespace, &configuration.leader_election.lease_name);
-    for written in lease::foreign::writers(&connection.calls, &own, clock.now()).await {
+    let served = label_selector(&configuration.cluster_selector);
+    for written in lease::foreign::writers(&connection.calls, &served, &own, clock.now()).await {
         tracing::warn!("{written}: two operators on the same objects can do their work twice");
     }
     metrics.show_leadership(leadership.clone())?;

@@ -129,7 +129,7 @@ async fn a_daemon_set_waits_in_no_queue() {
         let told = stage
             .wait_for_status("agents", "it says why", |status| status.reason("Progressing") == "InvalidSpec")
             .await;
-        let message = told.status.unwrap().message("Progressing");
+        let message = told.status.unwrap().message("Degraded");
         assert!(message.contains(QUEUE) && message.contains("Deployment or Job"), "{message}");
     })
     .await;

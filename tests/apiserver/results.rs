@@ -252,12 +252,14 @@ impl Place<'_> {
         executor.add_log(&process.id, "loaded\n").await.unwrap();
         executor.close_successful(&process.id, &[json!({ "endpoint": "e", "replicas": 1 })]).await.unwrap();
         object::until(&instances, "resnet", "is ready", is_ready).await;
-        let object = format!("{}/resnet", kind.resource.kind.to_lowercase());
+        // Tests at the same time have kinds of the same name.
+        let plural = format!("{}.{}", kind.resource.plural, kind.resource.group);
+        let object = format!("{plural}/resnet");
         let listing = self.command(editor, lab, &["get", "resourcedefinitions"]).await;
         assert!(!listing.status.success(), "{listing:?}");
         for (words, says) in [
             (vec!["get", &object], "resnet"),
-            (vec!["get", &kind.resource.plural], "resnet"),
+            (vec!["get", &plural], "resnet"),
             (vec!["explain", &object], "Ready"),
             (vec!["logs", &object], "loaded\n"),
             (vec!["output", &object], "\"endpoint\":\"e\""),

@@ -33,10 +33,12 @@ fn holder(lease: &Lease, now: Timestamp) -> Option<String> {
 /// For how long a status tells of an operator after it was written: one that works writes those of Colonies again and again.
 const RECENT: SignedDuration = SignedDuration::from_mins(10);
 
-/// Which other installations have lately written statuses of Colonies, and of which. Those that it may not list tell of none.
-pub async fn writers(client: &Client, own: &str, now: Timestamp) -> Vec<String> {
+/// Which other installations have lately written statuses of the Colonies that a label selector selects, and of which. Those that
+/// it may not list tell of none.
+pub async fn writers(client: &Client, selector: &str, own: &str, now: Timestamp) -> Vec<String> {
     let colonies = Api::<Colony>::all(client.clone());
-    let listed = call(CALL_TIME_LIMIT, colonies.list_metadata(&ListParams::default())).await;
+    let served = ListParams::default().labels(selector);
+    let listed = call(CALL_TIME_LIMIT, colonies.list_metadata(&served)).await;
     let listed = listed.map_or_else(|_| Vec::new(), |listed| listed.items);
     listed.iter().filter_map(|colony| writer(&colony.metadata, own, now)).collect()
 }
