@@ -90,7 +90,8 @@ const FLEETS: Subject = Subject {
     group: "compute.colonies.io",
     kind: "ExecutorDeployment",
     plural: "executordeployments",
-    spec: |colony| json!({"colony": colony, "executorType": "bench", "image": "i", "replicas": 0}),
+    // A type of their own: others of the same type are looked at, too.
+    spec: |colony| json!({"colony": colony, "executorType": colony, "image": "i", "replicas": 0}),
     is_settled: |status| {
         let conditions = status["conditions"].as_array();
         let holds = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";

@@ -6,7 +6,7 @@ use kube::{Resource as _, ResourceExt as _};
 
 use super::{colonies::ColonyClaim, executor_deployment::Reader, index::IndexKey, triggers};
 use crate::{
-    api::{executor_deployment::ExecutorDeployment, names::parse_executor_origin},
+    api::{executor_deployment::ExecutorDeployment, mirror::Mirrored as _, names::parse_executor_origin},
     colony::{Executor, ExecutorState},
     memory::connections::Connection,
     snapshot::{ColonyReference, Observed, TypeHolder, TypeUse},
@@ -23,7 +23,16 @@ impl Reader {
     ) -> TypeUse {
         let Some(colony) = colony.resolved() else { return TypeUse::default() };
         let (executor_type, namespace) = (&object.spec.executor_type, object.metadata.namespace.as_deref());
+        if colony.spec.executor_types.iter().any(|rule| rule.executor_type == *executor_type) {
+            // The Colony says which namespaces may have it; others have no say.
+            return TypeUse::default();
+        }
         let is_there = |other: &ExecutorDeployment| {
+            let is_named = |name: &str| name == colony.name;
+            let used = other.used_colony().is_some_and(|used| is_named(&used.name));
+            if !used && other.spec.colony.as_deref().is_some_and(|wanted| !is_named(wanted)) {
+                return false;
+            }
             let claim = ColonyClaim::of(other, other.spec.colony.as_deref());
             let found = self.colonies.find(claim, &other.namespace().unwrap_or_default()).0;
             found.resolved().is_some_and(|found| found.name == colony.name)
@@ -41,9 +50,8 @@ impl Reader {
                 registered.insert((origin.namespace.to_owned(), origin.name.to_owned()));
             }
             let is_live = matches!(executor.state, ExecutorState::Approved | ExecutorState::Pending);
-            let key = || IndexKey::Uid(origin.uid.to_owned());
-            let is_cached = || self.stores.fleets.iter().any(|fleets| !fleets.get(&key()).is_empty());
-            if is_live && !is_cached() {
+            let key = IndexKey::Uid(origin.uid.to_owned());
+            if is_live && !self.stores.fleets.iter().any(|fleets| fleets.contains(&key)) {
                 let uid = origin.uid.to_owned();
                 unwatched.push(TypeHolder { uid, created_at: None, is_registered: Some(true) });
             }

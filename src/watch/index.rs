@@ -146,6 +146,12 @@ where
         self.present(key, entries.objects.get(key).into_iter().flatten())
     }
 
+    /// Whether there is an object with a key.
+    #[must_use]
+    pub fn contains(&self, key: &IndexKey) -> bool {
+        self.entries.read().objects.contains_key(key)
+    }
+
     /// The objects with a key that have not got another one. It costs next to nothing where all have it.
     #[must_use]
     pub fn get_without(&self, key: &IndexKey, other: &IndexKey) -> Vec<Arc<K>> {
@@ -281,6 +287,8 @@ mod tests {
         cache.told(&Event::InitApply(of_fleet("a-1", "a")));
         cache.told(&Event::InitApply(of_fleet("b-1", "b")));
         assert!(cache.of("a").is_empty(), "the list is not complete");
+        let fleet = |name: &str| IndexKey::Fleet("blue".to_owned(), name.to_owned());
+        assert!(!cache.index.contains(&fleet("a")));
         cache.told(&Event::InitDone);
         cache.told(&Event::Apply(of_fleet("a-2", "a")));
         assert_eq!(cache.of("a"), ["a-1", "a-2"]);
@@ -292,6 +300,7 @@ mod tests {
         );
         cache.told(&Event::Delete(of_fleet("a-2", "a")));
         assert!(cache.of("a").is_empty());
+        assert_eq!([fleet("a"), fleet("b")].map(|key| cache.index.contains(&key)), [false, true]);
     }
 
     /// A watch that was cut off says what has gone meanwhile by not listing it.

@@ -164,7 +164,7 @@ impl Siblings {
     /// by digits, and those of other namespaces that have the same, before or after.
     pub fn of(&self, object: &ExecutorDeployment) -> Vec<ObjectRef<GuardedExecutorDeployment>> {
         let uid = object.uid().unwrap_or_default();
-        let exists = !self.index.get(&IndexKey::Uid(uid.clone())).is_empty();
+        let exists = self.index.contains(&IndexKey::Uid(uid.clone()));
         let now = (object.spec.executor_type.clone(), object.spec.colony.clone());
         let mut seen = self.seen.lock();
         let before = match exists {
