@@ -81,7 +81,7 @@ struct Subject {
     group: &'static str,
     kind: &'static str,
     plural: &'static str,
-    spec: fn(&str) -> Value,
+    spec: fn(&str, usize) -> Value,
     is_settled: fn(&Value) -> bool,
 }
 
@@ -90,8 +90,8 @@ const FLEETS: Subject = Subject {
     group: "compute.colonies.io",
     kind: "ExecutorDeployment",
     plural: "executordeployments",
-    // A type of their own: others of the same type are looked at, too.
-    spec: |colony| json!({"colony": colony, "executorType": colony, "image": "i", "replicas": 0}),
+    // Types that differ only by digits are the ones that have most to do with each other.
+    spec: |colony, index| json!({"colony": colony, "executorType": format!("{colony}-{index}"), "image": "i", "replicas": 0}),
     is_settled: |status| {
         let conditions = status["conditions"].as_array();
         let holds = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
@@ -105,7 +105,7 @@ const PROCESSES: Subject = Subject {
     group: "colonies.io",
     kind: "ColonyProcess",
     plural: "colonyprocesses",
-    spec: |colony| json!({"colony": colony, "function": "f", "conditions": {"executorType": "unserved"}}),
+    spec: |colony, _| json!({"colony": colony, "function": "f", "conditions": {"executorType": "unserved"}}),
     is_settled: |status| status["mirror"]["state"] == "Waiting",
 };
 
@@ -124,7 +124,7 @@ impl Bench {
         let started = Instant::now();
         let creations = (0..self.count).map(async |index| {
             let object = DynamicObject::new(&format!("o{index}"), &self.resource())
-                .data(json!({"spec": (self.subject.spec)(&self.namespace)}));
+                .data(json!({"spec": (self.subject.spec)(&self.namespace, index)}));
             api.create(&PostParams::default(), &object).await.map(drop)
         });
         stream::iter(creations).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;

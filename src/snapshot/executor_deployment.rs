@@ -17,6 +17,9 @@ use crate::{
     runtime::config::model::{ExecutorResources, HostPathPolicy, ServiceAccountPolicy},
 };
 
+/// How many executor types that are similar to one's own are named.
+pub const SIMILAR_TYPES_NAMED: usize = 3;
+
 /// What one pass knows of an `ExecutorDeployment`.
 #[derive(Clone, Debug)]
 pub struct ExecutorDeploymentSnapshot {
@@ -55,7 +58,8 @@ pub struct ExecutorDeploymentSnapshot {
     pub submit_not_before: Option<Timestamp>,
     /// Until when what this operator has added to the colony may still arrive there.
     pub in_flight: AddsInFlight,
-    /// Executor types, used by others in the same colony, that differ from this one only by digits at the end.
+    /// Executor types, used by others in the same colony, that differ from this one only by digits at the end: the first few, one
+    /// more than are named.
     pub similar_executor_types: Vec<String>,
     /// Who else has its executor type in the same colony.
     pub type_use: TypeUse,

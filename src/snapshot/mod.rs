@@ -43,7 +43,9 @@ pub use definition::{
     LiveInstance, RemainingInstances, StoredObjects, StoredPage,
 };
 pub use duplicate::Duplicate;
-pub use executor_deployment::{AddsInFlight, ExecutorDeploymentSnapshot, Policy, Workloads};
+pub use executor_deployment::{
+    AddsInFlight, ExecutorDeploymentSnapshot, Policy, SIMILAR_TYPES_NAMED, Workloads,
+};
 pub use executor_type::{TypeHolder, TypeUse};
 pub use identity::{Fleet, Identity, Registration};
 pub use inbound::{InboundObjects, InboundProcess, InboundSnapshot, NamespaceState};

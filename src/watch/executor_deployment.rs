@@ -251,22 +251,12 @@ impl Reader {
     }
 
     fn similar_executor_types(&self, object: &ExecutorDeployment) -> Vec<String> {
-        let (executor_type, uid) = (&object.spec.executor_type, object.metadata.uid.as_deref());
-        let mut similar: Vec<String> =
-            triggers::similar(executor_type, uid, &self.stores.executor_deployments)
-                .iter()
-                .filter_map(|guarded| guarded.0.as_ref().ok())
-                .filter(|other| other.spec.colony == object.spec.colony)
-                .map(|other| {
-                    format!(
-                        "{:?} of {}/{}",
-                        other.spec.executor_type,
-                        other.namespace().unwrap_or_default(),
-                        other.name_any()
-                    )
-                })
-                .collect();
-        similar.sort();
-        similar
+        let similar = triggers::similar(object, &self.stores.executor_deployments);
+        let readable = similar.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+        let told = |other: &ExecutorDeployment| {
+            let namespace = other.namespace().unwrap_or_default();
+            format!("{:?} of {namespace}/{}", other.spec.executor_type, other.name_any())
+        };
+        readable.map(told).collect()
     }
 }

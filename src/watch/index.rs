@@ -1,8 +1,9 @@
 //! Finds the objects of a cache by what a pass asks for, at a cost that does not grow with the cache.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::Hash,
+    ops::Bound,
     sync::Arc,
 };
 
@@ -19,6 +20,7 @@ use parking_lot::RwLock;
 
 use super::cache::GuardedExecutorDeployment;
 use crate::api::{
+    executor_deployment::ExecutorDeployment,
     mirror::Mirrored,
     names::{EXECUTOR_DEPLOYMENT_LABEL, ORIGIN_LABEL, PROCESS_ANNOTATION},
 };
@@ -35,18 +37,22 @@ pub enum IndexKey {
     OriginatedIn(String),
     /// The blueprint that says the same.
     Blueprint(String),
-    /// The executor type.
+    /// The executor type; grouped by namespace.
     ExecutorType(String),
-    /// The executor type and the namespace.
-    ExecutorTypeIn(String, String),
-    /// The executor type without the digits at its end.
-    TypeStem(String),
+    /// The executor type without the digits at its end, and the `Colony` that is named; grouped by executor type.
+    TypeStem(String, Option<String>),
     /// Namespace and name of the `ExecutorDeployment` of a pod.
     Fleet(String, String),
 }
 
+/// A key of an object, and the group in which the object is among those that have it: one where none is of interest.
+pub type Entry = (IndexKey, String);
+
 /// The keys of an object.
-pub type Keys<K> = fn(&K) -> Vec<IndexKey>;
+pub type Keys<K> = fn(&K) -> Vec<Entry>;
+
+/// Where an object is: its namespace, if it has one, and its name.
+type Place = (Option<String>, String);
 
 /// Finds objects of a cache by their keys.
 pub struct Index<K>
@@ -56,9 +62,9 @@ where
     store: Store<K>,
     dynamic: K::DynamicType,
     keys: Keys<K>,
-    entries: Arc<RwLock<Entries<K>>>,
+    entries: Arc<RwLock<Entries>>,
     /// What a list has shown so far that is not complete yet.
-    listed: Arc<RwLock<Entries<K>>>,
+    listed: Arc<RwLock<Entries>>,
 }
 
 impl<K> Clone for Index<K>
@@ -76,49 +82,45 @@ where
     }
 }
 
-struct Entries<K>
-where
-    K: Resource<DynamicType: Clone + Eq + Hash> + Clone + 'static,
-{
-    objects: HashMap<IndexKey, HashSet<ObjectRef<K>>>,
-    keys: HashMap<ObjectRef<K>, Vec<IndexKey>>,
+#[derive(Default)]
+struct Entries {
+    objects: HashMap<IndexKey, BTreeMap<String, BTreeSet<Place>>>,
+    entries: HashMap<Place, Vec<Entry>>,
 }
 
-impl<K> Default for Entries<K>
-where
-    K: Resource<DynamicType: Clone + Eq + Hash> + Clone + 'static,
-{
-    fn default() -> Self {
-        Self { objects: HashMap::new(), keys: HashMap::new() }
-    }
-}
-
-impl<K> Entries<K>
-where
-    K: Resource<DynamicType: Clone + Eq + Hash> + Clone + 'static,
-{
-    fn put(&mut self, object: ObjectRef<K>, keys: Vec<IndexKey>) {
-        if self.keys.get(&object) == Some(&keys) {
+impl Entries {
+    fn put(&mut self, place: Place, entries: Vec<Entry>) {
+        if self.entries.get(&place) == Some(&entries) {
             return;
         }
-        self.remove(&object);
-        for key in &keys {
-            self.objects.entry(key.clone()).or_default().insert(object.clone());
+        self.remove(&place);
+        for (key, group) in &entries {
+            let groups = self.objects.entry(key.clone()).or_default();
+            groups.entry(group.clone()).or_default().insert(place.clone());
         }
-        if !keys.is_empty() {
-            self.keys.insert(object, keys);
+        if !entries.is_empty() {
+            self.entries.insert(place, entries);
         }
     }
 
-    fn remove(&mut self, object: &ObjectRef<K>) {
-        for key in self.keys.remove(object).into_iter().flatten() {
-            if let Some(objects) = self.objects.get_mut(&key) {
-                objects.remove(object);
-                if objects.is_empty() {
-                    self.objects.remove(&key);
+    fn remove(&mut self, place: &Place) {
+        for (key, group) in self.entries.remove(place).into_iter().flatten() {
+            let Some(groups) = self.objects.get_mut(&key) else { continue };
+            if let Some(places) = groups.get_mut(&group) {
+                places.remove(place);
+                if places.is_empty() {
+                    groups.remove(&group);
                 }
             }
+            if groups.is_empty() {
+                self.objects.remove(&key);
+            }
         }
+    }
+
+    /// The groups of a key, in order.
+    fn groups(&self, key: &IndexKey) -> impl Iterator<Item = (&String, &BTreeSet<Place>)> {
+        self.objects.get(key).into_iter().flatten()
     }
 }
 
@@ -143,7 +145,7 @@ where
     #[must_use]
     pub fn get(&self, key: &IndexKey) -> Vec<Arc<K>> {
         let entries = self.entries.read();
-        self.present(key, entries.objects.get(key).into_iter().flatten())
+        self.present(key, entries.groups(key).flat_map(|(_, places)| places))
     }
 
     /// Whether there is an object with a key.
@@ -152,37 +154,53 @@ where
         self.entries.read().objects.contains_key(key)
     }
 
-    /// The objects with a key that have not got another one. It costs next to nothing where all have it.
+    /// The objects with a key that are in other groups than this one.
     #[must_use]
-    pub fn get_without(&self, key: &IndexKey, other: &IndexKey) -> Vec<Arc<K>> {
+    pub fn of_other_groups(&self, key: &IndexKey, group: &str) -> Vec<Arc<K>> {
         let entries = self.entries.read();
-        let of = |key| entries.objects.get(key);
-        let others = of(other).map_or(0, HashSet::len);
-        let Some(all) = of(key).filter(|all| all.len() > others) else { return Vec::new() };
-        let found = all.iter().filter(|object| of(other).is_none_or(|others| !others.contains(*object)));
-        self.present(key, found)
+        let others = entries.groups(key).filter(|(other, _)| *other != group);
+        self.present(key, others.flat_map(|(_, places)| places))
     }
 
-    fn present<'a>(&self, key: &IndexKey, found: impl Iterator<Item = &'a ObjectRef<K>>) -> Vec<Arc<K>>
-    where
-        K: 'a,
-    {
-        let found = found.filter_map(|object| self.store.get(object));
+    /// The first object of each other group than this one, of as many groups as `most` at most, in the order of the groups.
+    #[must_use]
+    pub fn first_of_other_groups(&self, key: &IndexKey, group: &str, most: usize) -> Vec<Arc<K>> {
+        let entries = self.entries.read();
+        let others = entries.groups(key).filter(|(other, _)| *other != group);
+        self.present(key, others.filter_map(|(_, places)| places.first()).take(most))
+    }
+
+    /// Whether an object that has come or gone is, or would be, the first of its group, and the group among the first `most`.
+    #[must_use]
+    pub fn is_among_first<R: Resource>(&self, key: &IndexKey, group: &str, object: &R, most: usize) -> bool {
+        let entries = self.entries.read();
+        let Some(groups) = entries.objects.get(key) else { return true };
+        let place = place(object);
+        let before = (Bound::Unbounded, Bound::Excluded(group));
+        groups.range::<str, _>(before).nth(most.saturating_sub(1)).is_none()
+            && groups.get(group).and_then(BTreeSet::first).is_none_or(|first| place <= *first)
+    }
+
+    fn present<'a>(&self, key: &IndexKey, found: impl Iterator<Item = &'a Place>) -> Vec<Arc<K>> {
+        let found = found.filter_map(|(namespace, name)| {
+            let reference = ObjectRef::new_with(name, self.dynamic.clone());
+            let namespace = namespace.as_deref();
+            self.store.get(&namespace.map_or(reference.clone(), |namespace| reference.within(namespace)))
+        });
         // The store is a moment ahead of the index.
-        found.filter(|object| (self.keys)(object).contains(key)).collect()
+        found.filter(|object| (self.keys)(object).iter().any(|(other, _)| other == key)).collect()
     }
 
     /// Notes what the cache was just told.
     pub fn apply(&self, event: &Event<K>) {
-        let reference = |object: &K| ObjectRef::from_obj_with(object, self.dynamic.clone());
-        let write = |entries: &RwLock<Entries<K>>, object: &K| {
+        let write = |entries: &RwLock<Entries>, object: &K| {
             let keys = (self.keys)(object);
-            entries.write().put(reference(object), keys);
+            entries.write().put(place(object), keys);
         };
         match event {
             Event::Apply(object) => write(&self.entries, object),
             Event::Delete(object) => {
-                self.entries.write().remove(&reference(object));
+                self.entries.write().remove(&place(object));
             }
             Event::Init => *self.listed.write() = Entries::default(),
             Event::InitApply(object) => write(&self.listed, object),
@@ -194,42 +212,63 @@ where
     }
 }
 
+fn place<K: Resource>(object: &K) -> Place {
+    (object.meta().namespace.clone(), object.name_any())
+}
+
+/// An entry of a key whose groups are of no interest.
+const fn ungrouped(key: IndexKey) -> Entry {
+    (key, String::new())
+}
+
 /// No keys: of a kind that is only looked at as a whole or by name.
 #[must_use]
-pub const fn none<K>(_: &K) -> Vec<IndexKey> {
+pub const fn none<K>(_: &K) -> Vec<Entry> {
     Vec::new()
 }
 
 /// The keys of what is carried by a process.
 #[must_use]
-pub fn carried<K: Resource + Mirrored>(object: &DeserializeGuard<K>) -> Vec<IndexKey> {
+pub fn carried<K: Resource + Mirrored>(object: &DeserializeGuard<K>) -> Vec<Entry> {
     let process = object.0.as_ref().ok().and_then(Mirrored::mirror);
     let process = process.and_then(|mirror| mirror.process_id.clone()).map(IndexKey::Process);
-    uid(object).into_iter().chain(process).collect()
+    uid(object).into_iter().chain(process).map(ungrouped).collect()
 }
 
 /// The keys of an `ExecutorDeployment`.
 #[must_use]
-pub fn executor_deployment(guarded: &GuardedExecutorDeployment) -> Vec<IndexKey> {
+pub fn executor_deployment(guarded: &GuardedExecutorDeployment) -> Vec<Entry> {
     let mut keys = carried(guarded);
     let Ok(object) = &guarded.0 else { return keys };
-    keys.extend(object.blueprint_name().map(IndexKey::Blueprint));
-    keys.extend(object.annotations().get(PROCESS_ANNOTATION).cloned().map(IndexKey::BornOf));
+    let blueprint = object.blueprint_name().map(IndexKey::Blueprint);
+    let born = object.annotations().get(PROCESS_ANNOTATION).cloned().map(IndexKey::BornOf);
+    keys.extend(blueprint.into_iter().chain(born).map(ungrouped));
     if object.labels().contains_key(ORIGIN_LABEL) {
-        keys.extend(object.spec.colony.clone().map(IndexKey::OriginatedIn));
+        keys.extend(object.spec.colony.clone().map(IndexKey::OriginatedIn).map(ungrouped));
     }
-    let executor_type = object.spec.executor_type.clone();
-    keys.push(IndexKey::ExecutorTypeIn(executor_type.clone(), object.namespace().unwrap_or_default()));
-    keys.push(IndexKey::ExecutorType(executor_type));
-    keys.push(IndexKey::TypeStem(type_stem(&object.spec.executor_type).to_owned()));
+    let executor_type = &object.spec.executor_type;
+    keys.push((IndexKey::ExecutorType(executor_type.clone()), object.namespace().unwrap_or_default()));
+    keys.push((stem(object), executor_type.clone()));
     keys
 }
 
+/// The key of those whose executor type is that of a fleet but for digits at its end, in the same colony.
 #[must_use]
-pub fn pod(pod: &Pod) -> Vec<IndexKey> {
+pub fn stem(object: &ExecutorDeployment) -> IndexKey {
+    stem_of(&object.spec.executor_type, object.spec.colony.clone())
+}
+
+/// As [`stem`], by executor type and `Colony`.
+#[must_use]
+pub fn stem_of(executor_type: &str, colony: Option<String>) -> IndexKey {
+    IndexKey::TypeStem(type_stem(executor_type).to_owned(), colony)
+}
+
+#[must_use]
+pub fn pod(pod: &Pod) -> Vec<Entry> {
     let fleet = pod.labels().get(EXECUTOR_DEPLOYMENT_LABEL).cloned();
     let fleet = fleet.map(|fleet| IndexKey::Fleet(pod.namespace().unwrap_or_default(), fleet));
-    fleet.into_iter().collect()
+    fleet.into_iter().map(ungrouped).collect()
 }
 
 fn uid<K: Resource>(object: &K) -> Option<IndexKey> {
@@ -237,8 +276,7 @@ fn uid<K: Resource>(object: &K) -> Option<IndexKey> {
 }
 
 /// An executor type without the digits at its end.
-#[must_use]
-pub fn type_stem(executor_type: &str) -> &str {
+fn type_stem(executor_type: &str) -> &str {
     executor_type.trim_end_matches(|c: char| c.is_ascii_digit())
 }
 
@@ -316,6 +354,42 @@ mod tests {
         }
         assert_eq!(cache.of("a"), ["a-2"]);
         let entries = cache.index.entries.read();
-        assert_eq!((entries.keys.len(), entries.objects.len()), (1, 1), "nothing is kept of what is gone");
+        assert_eq!((entries.entries.len(), entries.objects.len()), (1, 1), "nothing is kept of what is gone");
+    }
+
+    fn grouped(pod: &Pod) -> Vec<Entry> {
+        vec![(IndexKey::Uid(String::new()), pod.labels()[EXECUTOR_DEPLOYMENT_LABEL].clone())]
+    }
+
+    /// What is asked of the groups costs as much as is answered, however many objects there are.
+    #[test]
+    fn groups_are_told_apart() {
+        let mut writer = Writer::new(());
+        let index = Index::new(writer.as_reader(), (), grouped);
+        let mut told = |event: Event<Pod>| {
+            writer.apply_watcher_event(&event);
+            index.apply(&event);
+        };
+        for (name, group) in [("3", "b"), ("2", "b"), ("1", "a"), ("4", "c"), ("5", "d")] {
+            told(Event::Apply(of_fleet(name, group)));
+        }
+        let key = IndexKey::Uid(String::new());
+        let names = |found: Vec<Arc<Pod>>| found.iter().map(|pod| pod.name_any()).collect::<Vec<_>>();
+        assert_eq!(names(index.of_other_groups(&key, "b")), ["1", "4", "5"]);
+        assert_eq!(names(index.first_of_other_groups(&key, "a", 2)), ["2", "4"]);
+        let is_first =
+            |name: &str, group: &str, most| index.is_among_first(&key, group, &of_fleet(name, group), most);
+        assert_eq!(
+            [is_first("2", "b", 2), is_first("2", "b", 1), is_first("3", "b", 2)],
+            [true, false, false]
+        );
+        assert_eq!(
+            [is_first("1", "b", 2), is_first("9", "e", 5), is_first("9", "e", 4)],
+            [true, true, false]
+        );
+        told(Event::Apply(of_fleet("2", "c")));
+        assert_eq!(names(index.first_of_other_groups(&key, "a", 9)), ["3", "2", "5"]);
+        told(Event::Delete(of_fleet("5", "d")));
+        assert_eq!(names(index.get(&key)), ["1", "3", "2", "4"]);
     }
 }

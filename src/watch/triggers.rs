@@ -15,14 +15,17 @@ use kube::{
 use parking_lot::Mutex;
 
 use super::{
-    index::{Index, IndexKey, type_stem},
+    index::{self, Index, IndexKey},
     stores::GuardedExecutorDeployment,
 };
-use crate::api::{
-    colony::Colony,
-    executor_deployment::ExecutorDeployment,
-    mirror::Mirrored as _,
-    names::{DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
+use crate::{
+    api::{
+        colony::Colony,
+        executor_deployment::ExecutorDeployment,
+        mirror::Mirrored as _,
+        names::{DEFAULT_COLONY_ANNOTATION, EXECUTOR_DEPLOYMENT_LABEL},
+    },
+    snapshot::SIMILAR_TYPES_NAMED,
 };
 
 /// A pod wakes the object in its label.
@@ -113,18 +116,16 @@ pub fn of_namespace(
     of_namespace_to(namespace, store, &(), |_: &ExecutorDeployment| true)
 }
 
-/// The objects, but for the one with UID `uid`, whose executor type differs from `executor_type` only by digits at its end.
+/// How many similar types are looked for: as many as are named, and one more.
+const SIMILAR: usize = SIMILAR_TYPES_NAMED + 1;
+
+/// The first objects of the first executor types that differ from that of an object only by digits at their end.
 #[must_use]
 pub fn similar(
-    executor_type: &str,
-    uid: Option<&str>,
+    object: &ExecutorDeployment,
     index: &Index<GuardedExecutorDeployment>,
 ) -> Vec<Arc<GuardedExecutorDeployment>> {
-    let is_similar = |other: &ExecutorDeployment| are_similar(&other.spec.executor_type, executor_type);
-    let stem = IndexKey::TypeStem(type_stem(executor_type).to_owned());
-    let mut found = index.get_without(&stem, &IndexKey::ExecutorType(executor_type.to_owned()));
-    found.retain(|other| other.meta().uid.as_deref() != uid && other.0.as_ref().is_ok_and(is_similar));
-    found
+    index.first_of_other_groups(&index::stem(object), &object.spec.executor_type, SIMILAR)
 }
 
 /// The objects of other namespaces that have an executor type, in these scopes.
@@ -134,9 +135,8 @@ pub fn of_type(
     namespace: Option<&str>,
     scopes: &[Index<GuardedExecutorDeployment>],
 ) -> Vec<Arc<GuardedExecutorDeployment>> {
-    let all = IndexKey::ExecutorType(executor_type.to_owned());
-    let own = IndexKey::ExecutorTypeIn(executor_type.to_owned(), namespace.unwrap_or_default().to_owned());
-    scopes.iter().flat_map(|index| index.get_without(&all, &own)).collect()
+    let key = IndexKey::ExecutorType(executor_type.to_owned());
+    scopes.iter().flat_map(|index| index.of_other_groups(&key, namespace.unwrap_or_default())).collect()
 }
 
 /// Executor type and colony of an object.
@@ -161,7 +161,7 @@ impl Siblings {
     }
 
     /// An object that is new, gone, or has another executor type or colony wakes those whose type differs from its own only
-    /// by digits, and those of other namespaces that have the same, before or after.
+    /// by digits, if they name it, and those of other namespaces that have the same, before or after.
     pub fn of(&self, object: &ExecutorDeployment) -> Vec<ObjectRef<GuardedExecutorDeployment>> {
         let uid = object.uid().unwrap_or_default();
         let exists = self.index.contains(&IndexKey::Uid(uid.clone()));
@@ -173,22 +173,18 @@ impl Siblings {
             false => seen.remove(&uid),
         };
         drop(seen);
-        let types: HashSet<String> =
-            [Some(now), before].into_iter().flatten().map(|(name, _)| name).collect();
+        let all: HashSet<Served> = [Some(now), before].into_iter().flatten().collect();
         let namespace = object.metadata.namespace.as_deref();
-        let woken = types.iter().flat_map(|name| {
+        let woken = all.iter().flat_map(|(name, colony)| {
+            let stem = index::stem_of(name, colony.clone());
+            // An object passes over its own type when it names the first ones.
+            let is_named = self.index.is_among_first(&stem, name, object, SIMILAR + 1);
+            let similar = is_named.then(|| self.index.of_other_groups(&stem, name));
             // In other namespaces, a type is one's alone.
-            let same = of_type(name, namespace, &self.scopes);
-            similar(name, Some(&uid), &self.index).into_iter().chain(same)
+            similar.into_iter().flatten().chain(of_type(name, namespace, &self.scopes))
         });
         woken.map(|other| ObjectRef::from_obj(other.as_ref())).collect()
     }
-}
-
-/// Whether two executor types differ, but only by digits at their end.
-#[must_use]
-pub fn are_similar(one: &str, other: &str) -> bool {
-    one != other && type_stem(one) == type_stem(other)
 }
 
 #[cfg(test)]
@@ -196,17 +192,6 @@ mod tests {
     use kube::runtime::watcher::Event;
 
     use super::*;
-
-    #[test]
-    fn only_digits_at_the_end_make_types_similar() {
-        assert!(are_similar("encoder", "encoder2"));
-        assert!(are_similar("encoder1", "encoder22"));
-        for (one, other) in
-            [("encoder", "encoder"), ("encoder-a", "encoder-b"), ("encoder", "encoder-2"), ("a1b", "a2b")]
-        {
-            assert!(!are_similar(one, other), "{one} {other}");
-        }
-    }
 
     fn serving(name: &str, executor_type: &str) -> GuardedExecutorDeployment {
         let metadata = serde_json::json!({ "name": name, "namespace": "blue", "uid": name });
@@ -219,7 +204,7 @@ mod tests {
     #[test]
     fn only_a_change_of_type_wakes_siblings() {
         let mut writer = kube::runtime::reflector::store::Writer::new(());
-        let index = Index::new(writer.as_reader(), (), crate::watch::index::executor_deployment);
+        let index = Index::new(writer.as_reader(), (), index::executor_deployment);
         let siblings = Siblings::new(index.clone(), vec![index.clone()]);
         let mut woken = |event: Event<GuardedExecutorDeployment>| {
             writer.apply_watcher_event(&event);
@@ -245,5 +230,19 @@ mod tests {
         };
         assert_eq!(woken(Event::Apply(elsewhere())), ["c", "d"]);
         assert_eq!(woken(Event::Delete(elsewhere())), ["c", "d"], "the type is free");
+        // Where there are many, a few are named: the others wake none.
+        for digit in 1..=5 {
+            let (name, executor_type) = (format!("w{digit}"), format!("worker{digit}"));
+            let others: Vec<String> = (1..digit).map(|digit| format!("w{digit}")).collect();
+            assert_eq!(woken(Event::Apply(serving(&name, &executor_type))), others);
+        }
+        assert_eq!(woken(Event::Apply(serving("w6", "worker6"))), [""; 0]);
+        assert_eq!(
+            woken(Event::Apply(serving("x", "worker1"))),
+            [""; 0],
+            "another of the same type is named"
+        );
+        assert_eq!(woken(Event::Delete(serving("w6", "worker6"))), [""; 0]);
+        assert_eq!(woken(Event::Delete(serving("w1", "worker1"))), ["w2", "w3", "w4", "w5"]);
     }
 }

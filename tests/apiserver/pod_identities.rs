@@ -281,7 +281,12 @@ async fn a_fleet_says_that_nothing_names_the_executors_of_its_pods() {
         let said = told.message("Ready");
         assert!(told.is_true("Degraded") && said.contains("podIdentities.enabled"), "{said}");
         assert_eq!(told.state.as_deref(), Some("ExecutorNotNamed"));
-        let (_, found) = crate::doctor::doctor_with(&stage.namespace.name, &[]);
+        // Of all namespaces, `doctor` names the first few objects alone.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let space = &stage.namespace.name;
+        std::fs::write(file.path(), json!({ "watchNamespaces": [space] }).to_string()).unwrap();
+        let config = ["--config", file.path().to_str().unwrap()];
+        let (_, found) = crate::doctor::doctor_with(space, &config);
         let seen = found.to_string();
         assert!(seen.contains("ExecutorNotNamed"), "{seen}");
         stage.change("encoders", &json!({ "identity": null })).await;

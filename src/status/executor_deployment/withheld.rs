@@ -11,7 +11,7 @@ use crate::{
         policy::{DriftPolicy, ManagementPolicy},
     },
     desired::executor_deployment::not_carried_out,
-    snapshot::ExecutorDeploymentSnapshot,
+    snapshot::{ExecutorDeploymentSnapshot, SIMILAR_TYPES_NAMED},
 };
 
 /// There is no workload, and none is made.
@@ -89,9 +89,8 @@ pub(super) fn warnings(snapshot: &ExecutorDeploymentSnapshot, outcome: Option<&O
 
 /// A few of those that there are. How many more is not said: each that comes or goes would have every other write its status.
 fn listed(similar: &[String]) -> String {
-    const MOST: usize = 3;
-    let named = similar.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
-    if similar.len() > MOST { format!("{named} and others") } else { named }
+    let named = similar.iter().take(SIMILAR_TYPES_NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if similar.len() > SIMILAR_TYPES_NAMED { format!("{named} and others") } else { named }
 }
 
 #[cfg(test)]
